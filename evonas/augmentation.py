@@ -1,0 +1,50 @@
+"""Normalisation and augmentation of whole batches, on the batch's device, from a generator of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """uint8 (N, C, H, W) to float32 of the same shape, zero mean and unit deviation a channel (of values / 255)."""
+    scale = torch.tensor([1 / (255 * s) for s in std], device=images.device).view(-1, 1, 1)
+    shift = torch.tensor([m / s for m, s in zip(mean, std, strict=True)], device=images.device).view(-1, 1, 1)
+    return images.float().mul_(scale).sub_(shift)
+
+
+def augment(images: Tensor, generator: torch.Generator, *, crop: int, flip: bool) -> Tensor:
+    """Random crops of the zero-padded images and random flips, one draw an image; uint8 (N, C, H, W) in and out.
+
+    crop: padding in pixels on each side. flip: mirror half of the images. generator: on the images' device.
+    """
+    n, _, height, width = images.shape
+    device = images.device
+    rows = torch.arange(height, device=device).expand(n, -1)
+    columns = torch.arange(width, device=device).expand(n, -1)
+    if flip:
+        mirrored = torch.rand(n, 1, device=device, generator=generator) < 0.5
+        columns = torch.where(mirrored, width - 1 - columns, columns)
+    if crop:
+        images = F.pad(images, (crop,) * 4)
+        offsets = torch.randint(2 * crop + 1, (2, n, 1), device=device, generator=generator)
+        rows, columns = rows + offsets[0], columns + offsets[1]
+    # One gather for the batch: image, row and column index each output pixel; channels come along.
+    index = torch.arange(n, device=device)[:, None, None]
+    return images.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def cutout(images: Tensor, generator: torch.Generator, side: int) -> Tensor:
+    """Zero a square of `side` pixels, its centre anywhere in the image (arXiv 1708.04552); (N, C, H, W), normalised."""
+    n, _, height, width = images.shape
+    keep = torch.ones(n, height, width, dtype=torch.bool, device=images.device)
+    inside = []
+    for size in (height, width):
+        centre = torch.randint(size, (n, 1), device=images.device, generator=generator)
+        position = torch.arange(size, device=images.device)[None]
+        inside.append((position >= centre - side // 2) & (position < centre - side // 2 + side))
+    keep &= ~(inside[0][:, :, None] & inside[1][:, None, :])
+    return images * keep[:, None]

@@ -1,0 +1,222 @@
+"""The command line. torch is imported only by the commands that compute."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from evonas.config import read_yaml, shipped, shipped_folders, with_assignments
+from evonas.errors import ConfigError, EvonasError, nearest
+
+STARTED = time.perf_counter()
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not export it, and has two homes for it
+
+app = typer.Typer(
+    add_completion=True,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Architecture search by evolution over a supernet that is fine-tuned along the search.",
+)
+
+
+class Terminated(BaseException):
+    """SIGTERM: stop now; the last checkpoint is whole."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="Few plain lines instead of bars.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+
+
+@app.command("run")
+def run_command(
+    algorithm: Annotated[
+        str | None, typer.Argument(metavar="[ALGORITHM]", help="ga (default: search.algorithm).")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="A data set of `evonas datasets`.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder with the images; nothing is downloaded then.")
+    ] = None,
+    space: Annotated[str | None, typer.Option(metavar="NAME", help="A space of `evonas spaces`.")] = None,
+    config: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Settings file, or the name of a shipped one (digits, ...).")
+    ] = None,
+    assign: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as search.population=16.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of every random draw.")] = None,
+    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="New folder of the run.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Search, then train the network found. Without options: a small search on handwritten digits, in minutes."""
+    data = read_yaml(_base_file(config, dataset))
+    options: list[tuple[str, Any]] = [
+        ("search.algorithm", algorithm),
+        ("dataset.name", dataset),
+        ("dataset.dir", None if data_dir is None else str(data_dir)),
+        ("space.name", space),
+        ("seed", seed),
+        ("device", device),
+    ]
+    for key, value in options:
+        if value is not None:
+            _put(data, key, value)
+    data = with_assignments(data, assign or [])
+
+    from evonas import experiment
+    from evonas.progress import reporter
+    from evonas.stopwatch import Stopwatch
+
+    settings = experiment.check(data)
+    folder = out or default_out(settings.search.algorithm, settings.dataset.name, settings.seed)
+    lines = reporter(quiet)
+    lines.line(f"run folder: {folder}")
+    with _resumable(folder):
+        result = experiment.start(settings, folder, lines, Stopwatch(STARTED))
+    _print_summary(folder, result)
+
+
+@app.command("resume")
+def resume_command(run: Run, quiet: Quiet = False) -> None:
+    """Go on with a run that was stopped, to the same end."""
+    from evonas.run import read_result, require_run
+
+    require_run(run)
+    if read_result(run) is not None:
+        typer.echo(f"{run} is finished; `evonas show {run}` shows it")
+        return
+
+    from evonas import experiment
+    from evonas.progress import reporter
+    from evonas.stopwatch import Stopwatch
+
+    with _resumable(run):
+        result = experiment.resume(run, reporter(quiet), Stopwatch(STARTED))
+    _print_summary(run, result)
+
+
+@app.command("show")
+def show_command(run: Run, quiet: Quiet = False) -> None:
+    """Show a run: its generations, its result, and the best network drawn in text."""
+    from rich.console import Console
+
+    from evonas.show import show
+
+    show(run, Console(no_color=quiet))
+
+
+@app.command("datasets")
+def datasets_command(quiet: Quiet = False) -> None:
+    """List the data sets."""
+    from evonas.data import DATASETS
+
+    for name, spec in DATASETS.items():
+        typer.echo(f"{name:<15} {spec.title}")
+
+
+@app.command("spaces")
+def spaces_command(quiet: Quiet = False) -> None:
+    """List the search spaces, with their default size and settings."""
+    from math import prod
+
+    from evonas.config import SPACE_SETTINGS
+    from evonas.spaces import SPACES, build_space
+
+    for name, settings_type in SPACE_SETTINGS.items():
+        settings = settings_type()  # type: ignore[call-arg]
+        built = build_space(settings)
+        summary = (SPACES[name].__doc__ or "").splitlines()[0]
+        typer.echo(f"{name}: {summary} {built.n_genes} genes, {prod(built.cardinalities):,} genotypes by default.")
+        for key, field in settings_type.model_fields.items():
+            if key != "name":
+                typer.echo(f"  space.{key} = {getattr(settings, key)}: {field.description}")
+
+
+def _put(data: dict[str, Any], key: str, value: object) -> None:
+    section, _, name = key.rpartition(".")
+    if not section:
+        data[name] = value
+    elif isinstance(data.setdefault(section, {}), dict):
+        data[section] = {**data[section], name: value}
+
+
+def _base_file(config: str | None, dataset: str | None) -> Path:
+    """The settings file that a command starts from. Raises ConfigError where there is none."""
+    if config is not None:
+        path = Path(config)
+        if path.exists() or path.suffix or len(path.parts) > 1:
+            return path
+        found = shipped(config)
+        if found is None:
+            names = sorted({file.stem for folder in shipped_folders() for file in folder.glob("*.yaml")})
+            raise ConfigError(f"--config {config!r} is no file and no shipped settings{nearest(config, names)}")
+        return found
+    found = shipped(dataset or "digits") or shipped("digits")
+    assert found is not None, "the package ships digits.yaml"
+    return found
+
+
+def default_out(algorithm: str, dataset: str, seed: int) -> Path:
+    """runs/<algorithm>-<dataset>-<seed>, with -2, -3 ... where that exists."""
+    base = Path("runs") / f"{algorithm}-{dataset}-{seed}"
+    path, number = base, 2
+    while path.exists():
+        path, number = base.with_name(f"{base.name}-{number}"), number + 1
+    return path
+
+
+class _resumable:  # noqa: N801 - reads as a sentence
+    """Within it, Ctrl-C and SIGTERM leave with a line that says how to go on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        signal.signal(signal.SIGTERM, _terminate)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None or not issubclass(kind, KeyboardInterrupt | Terminated):
+            return
+        way = (
+            f"; go on with `evonas resume {self._folder}`" if self._folder.exists() else ", before anything was written"
+        )
+        typer.echo(f"stopped{way}", err=True)
+        raise SystemExit(130 if issubclass(kind, KeyboardInterrupt) else 143)
+
+
+def _print_summary(folder: Path, result: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from evonas.show import summary
+
+    Console().print(summary(folder, result))
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Entry point: exit codes 0 done, 2 the user's mistake, 130 Ctrl-C, 143 SIGTERM, 1 a defect of ours."""
+    try:
+        code = app(arguments, standalone_mode=False, prog_name="evonas")
+    except EvonasError as error:
+        _fail(str(error))
+    except UsageError as error:
+        _fail(error.format_message())  # type: ignore[attr-defined]
+    except BrokenPipeError:
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> NoReturn:
+    """One line on standard error, whatever the message held."""
+    typer.echo("evonas: " + " ".join(message.split()), err=True)
+    sys.exit(2)

@@ -1,0 +1,68 @@
+"""Parameters and multiply-adds of a genotype, counted on the meta device: no memory, no arithmetic.
+
+Multiply-adds are half of what `torch.utils.flop_counter` returns, the convention of the architecture-search tables
+(which call them FLOPs). Batch norm, activations and pooling are not counted, as there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from evonas.networks import Supernet, build_supernet
+from evonas.spaces.base import Genotype, Space
+
+
+@dataclass(frozen=True)
+class Cost:
+    """params: trainable parameters. flops: multiply-adds for one image."""
+
+    params: int
+    flops: int
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.params + other.params, self.flops + other.flops)
+
+
+def count(module: nn.Module, shape: tuple[int, ...]) -> tuple[Cost, tuple[int, ...]]:
+    """Cost of a module on the meta device for one input of `shape` (without the batch), and its output's shape."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        output = module.eval()(torch.empty(1, *shape, device="meta"))
+    params = sum(parameter.numel() for parameter in module.parameters())
+    return Cost(params, counter.get_total_flops() // 2), tuple(output.shape[1:])
+
+
+class Complexity:
+    """Costs of the genotypes of a space for images of one shape; each part is counted once and then looked up.
+
+    image_shape: (C, H, W). Parts are those of the supernet's path, whose output shape does not depend on the choice
+    made, so that the cost of a genotype is the sum of the costs of its parts.
+    """
+
+    def __init__(self, space: Space, image_shape: tuple[int, int, int], classes: int) -> None:
+        self.space = space
+        self._shape = image_shape
+        with torch.device("meta"):
+            self._supernet: Supernet = build_supernet(space, image_shape[0], classes)
+        self._parts: dict[tuple[int, tuple[int, ...]], tuple[Cost, tuple[int, ...]]] = {}
+
+    def of(self, genotype: Genotype) -> Cost:
+        """Parameters and multiply-adds of the genotype's stand-alone network."""
+        total, shape = Cost(0, 0), tuple(self._shape)
+        for _, part in self._supernet.path(genotype):
+            if (id(part), shape) not in self._parts:
+                self._parts[id(part), shape] = count(part, shape)
+            cost, shape = self._parts[id(part), shape]
+            total += cost
+        return total
+
+    def largest(self) -> Genotype:
+        """The genotype with the most parameters (then multiply-adds), gene by gene: exact where costs add up."""
+        genotype = self.space.repair([0] * self.space.n_genes)
+        for index, values in enumerate(self.space.cardinalities):
+            options = [self.space.repair([*genotype[:index], value, *genotype[index + 1 :]]) for value in range(values)]
+            genotype = max(options, key=lambda g: (self.of(g).params, self.of(g).flops))
+        return genotype

@@ -1,0 +1,380 @@
+"""Settings of a run: typed, frozen, complete. YAML files and `--set a.b=c` become one `Settings`, or one clear error.
+
+Every problem is reported at once; an unknown key names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+
+from evonas.errors import ConfigError, nearest
+
+
+def _whole(value: object) -> object:
+    # 1e6 is a float to YAML; where a whole number is expected it means 1000000.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _sequence(value: object) -> object:
+    # YAML has lists only; settings are frozen and hold tuples.
+    return tuple(value) if isinstance(value, list) else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Count = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
+Natural = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Counts = Annotated[tuple[Count, ...], BeforeValidator(_sequence)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_sequence)]
+
+
+class Model(BaseModel):
+    """Base of all settings: frozen, strict in types, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DatasetSettings(Model):
+    """Which labelled images, and how they are split."""
+
+    name: str = Field("digits", description="a data set that `evonas datasets` lists")
+    dir: str | None = Field(None, description="folder with the images; null: the data set's own source")
+    image_size: Count | None = Field(None, description="pixels a side; null: the data set's own")
+    train_images: Count | None = Field(None, description="use only so many training images, stratified; null: all")
+    fitness_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.5, description="share of the training images that measure fitness and never train the supernet"
+    )
+    split_seed: Natural = Field(0, description="seed of the one split that warm-up, fine-tuning and fitness share")
+    flip: bool | None = Field(None, description="random horizontal flips; null: the data set's own")
+    crop: Natural | None = Field(None, description="padding of the random crop in pixels; null: the data set's own")
+
+
+class SpaceSettings(Model):
+    """What every search space has: a name."""
+
+    name: str
+
+
+class SinglePathSettings(SpaceSettings):
+    """A chain of choice blocks: each searchable layer takes one operation."""
+
+    name: Literal["single-path"] = "single-path"
+    width: Count = Field(16, description="channels of the first stage; each later stage doubles them")
+    layers: Counts = Field((2, 3, 3), min_length=1, description="searchable layers of each stage")
+    strides: Counts = Field((1, 2, 2), min_length=1, description="stride of the first layer of each stage")
+    head: Natural = Field(128, description="channels of the last 1x1 convolution; 0: none")
+    operations: Names = Field(
+        ("conv3", "sep3", "sep5", "mb3x3", "mb5x3", "maxpool3", "skip"),
+        min_length=2,
+        description="conv{k}, sep{k}, mb{k}x{expansion}, maxpool{k}, avgpool{k}, skip; k odd",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SinglePathSettings:
+        if len(self.layers) != len(self.strides):
+            raise ValueError(
+                f"layers has {len(self.layers)} stages and strides {len(self.strides)}; give one stride a stage"
+            )
+        if len(set(self.operations)) != len(self.operations):
+            raise ValueError("operations holds a name twice; name each once")
+        unknown = [name for name in self.operations if not OPERATION.fullmatch(name)]
+        if unknown:
+            raise ValueError(
+                f"operation {unknown[0]!r} is unknown; use conv{{k}}, sep{{k}}, mb{{k}}x{{expansion}}, maxpool{{k}}, "
+                "avgpool{k} with odd k, or skip"
+            )
+        return self
+
+
+OPERATION = re.compile(
+    r"(?P<kind>conv|sep|maxpool|avgpool)(?P<kernel>[13579])|(?P<mb>mb)(?P<mbkernel>[3579])x(?P<expansion>[1-9])|skip"
+)
+
+# A new space: its settings here, its class in `evonas.spaces`, its networks in `evonas.networks`.
+SPACE_SETTINGS: dict[str, type[SpaceSettings]] = {"single-path": SinglePathSettings}
+
+
+def _space(value: object) -> object:
+    if not isinstance(value, Mapping):
+        return value
+    name = value.get("name", "single-path")
+    if name not in SPACE_SETTINGS:
+        raise ValueError(f"{name!r} is no search space{nearest(str(name), SPACE_SETTINGS)}")
+    return SPACE_SETTINGS[name].model_validate(dict(value))
+
+
+class SupernetSettings(Model):
+    """Warm-up of the weight-sharing supernet."""
+
+    epochs: Natural = Field(40, description="warm-up passes over the weights part")
+    batch_size: Count = Field(64, description="images a step; fine-tuning uses it too")
+    lr: Positive = Field(0.1, description="SGD rate at the start of the cosine")
+    lr_end: NotNegative = Field(0.001, description="SGD rate at the end of the warm-up")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="SGD momentum")
+    weight_decay: NotNegative = Field(3e-4, description="SGD weight decay")
+    clip: Positive = Field(5.0, description="largest norm of the gradient of a step")
+    sampler: Literal["uniform", "fair"] = Field(
+        "uniform", description="uniform: one path a step; fair: every operation of every layer once a step"
+    )
+
+
+class RegionWeights(Model):
+    """Shares of the four parts of the region sampler; they are normalised to sum to one."""
+
+    population: NotNegative = Field(0.5, description="members of the population, in whole shuffled rounds")
+    gene: NotNegative = Field(0.3, description="paths drawn from the population's gene frequencies")
+    neighbour: NotNegative = Field(0.1, description="members with `distance` units redrawn")
+    uniform: NotNegative = Field(0.1, description="any path of the space, against forgetting")
+
+    @model_validator(mode="after")
+    def _some(self) -> RegionWeights:
+        if sum(self.shares()) <= 0:
+            raise ValueError("all four weights are 0; give at least one a positive weight")
+        return self
+
+    def shares(self) -> tuple[float, float, float, float]:
+        """(population, gene, neighbour, uniform) as they were given."""
+        return self.population, self.gene, self.neighbour, self.uniform
+
+
+class FinetuneSettings(Model):
+    """Fine-tuning of the supernet along the search, once a generation from the second on."""
+
+    enabled: bool = Field(True, description="false: the supernet stays as the warm-up left it (SPOS)")
+    epochs: Positive = Field(1.0, description="passes over the weights part a generation; fractions are allowed")
+    lr: Positive = Field(0.01, description="SGD rate at the start of the one cosine (to 0) over the whole search")
+    sampler: Literal["region", "uniform"] = Field("region", description="where the paths of a phase come from")
+    weights: RegionWeights = RegionWeights()  # type: ignore[call-arg]
+    beta: NotNegative = Field(1.0, description="pseudo-count of the uniform prior in the gene frequencies")
+    distance: Count = Field(1, description="most units that differ between a neighbour and its member")
+
+
+class MeasureSettings(Model):
+    """The protocol by which fitness is measured; measurements compare only within one protocol and state."""
+
+    batch_norm: Literal["batch", "recalibrate", "running"] = Field("batch", description="whose statistics normalise")
+    batch_size: Count = Field(256, description="images a batch; part of the protocol, for batch statistics see batches")
+    calibration_images: Count = Field(2560, description="images of the weights part that recalibrate the statistics")
+
+
+class SearchSettings(Model):
+    """The evolutionary search."""
+
+    algorithm: str = Field("ga", description="ga")
+    population: Annotated[int, BeforeValidator(_whole), Field(ge=2)] = Field(50, description="genotypes a generation")
+    generations: Count = Field(20, description="populations measured, the first included")
+    elites: Natural = Field(2, description="best genotypes that enter the next population, to be measured again")
+    immigrants: Natural = Field(3, description="random genotypes that enter each population")
+    tournament: Count = Field(3, description="genotypes drawn for one tournament")
+    crossover: Share = Field(0.9, description="probability that a child has two parents")
+    mutation: Share = Field(0.1, description="probability that a unit is redrawn; at least one is")
+    evaluations: Count | None = Field(None, description="cap on measured genotypes; null: none")
+
+    @model_validator(mode="after")
+    def _room(self) -> SearchSettings:
+        if self.elites + self.immigrants >= self.population:
+            raise ValueError(
+                f"elites {self.elites} + immigrants {self.immigrants} leave no room for children in a population of "
+                f"{self.population}; lower one of them"
+            )
+        return self
+
+
+OBJECTIVES = ("error", "loss", "params", "flops")
+
+
+class ProblemSettings(Model):
+    """What is minimised."""
+
+    objectives: Names | None = Field(None, description="of error, loss, params, flops; null: the algorithm's own")
+
+    @model_validator(mode="after")
+    def _known(self) -> ProblemSettings:
+        for name in self.objectives or ():
+            if name not in OBJECTIVES:
+                raise ValueError(f"objective {name!r} is unknown{nearest(name, OBJECTIVES)}")
+        if self.objectives is not None and len(set(self.objectives)) != len(self.objectives):
+            raise ValueError("objectives holds a name twice; name each once")
+        return self
+
+
+class FinalSettings(Model):
+    """The final choice, made on the last supernet state."""
+
+    candidates: Count | None = Field(None, description="most genotypes that are measured again; null: the population")
+
+
+class RetrainSettings(Model):
+    """Training from scratch, of the chosen network and of the references it is held against."""
+
+    top: Count = Field(1, description="networks that compete for the final choice, trained on the weights part alone")
+    epochs: Count = Field(30, description="passes over the weights and fitness parts together")
+    batch_size: Count = Field(64, description="images a step")
+    lr: Positive = Field(0.1, description="SGD rate at the start of the cosine to 0")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="SGD momentum")
+    weight_decay: NotNegative = Field(5e-4, description="SGD weight decay")
+    clip: Positive = Field(5.0, description="largest norm of the gradient of a step")
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="mass moved to the other classes")
+    cutout: Natural = Field(0, description="side in pixels of a square cut out of each image; 0: none")
+    references: Natural = Field(
+        3, description="random networks trained by the same recipe, beside the largest; 0: no references at all"
+    )
+
+
+class Settings(Model):
+    """Everything that decides a run. RUN/config.yaml holds one, complete."""
+
+    seed: Natural = Field(0, description="seed of every random draw of the run")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
+    threads: Count | None = Field(None, description="CPU threads; null: chosen at start and recorded")
+    memory_format: Literal["contiguous", "channels_last"] | None = Field(
+        None, description="layout of images in memory; null: chosen at start and recorded"
+    )
+    dataset: DatasetSettings = DatasetSettings()  # type: ignore[call-arg]
+    space: Annotated[SerializeAsAny[SpaceSettings], BeforeValidator(_space)] = SinglePathSettings()  # type: ignore[call-arg]
+    supernet: SupernetSettings = SupernetSettings()  # type: ignore[call-arg]
+    finetune: FinetuneSettings = FinetuneSettings()  # type: ignore[call-arg]
+    measure: MeasureSettings = MeasureSettings()  # type: ignore[call-arg]
+    search: SearchSettings = SearchSettings()  # type: ignore[call-arg]
+    problem: ProblemSettings = ProblemSettings()  # type: ignore[call-arg]
+    final: FinalSettings = FinalSettings()  # type: ignore[call-arg]
+    retrain: RetrainSettings = RetrainSettings()  # type: ignore[call-arg]
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with the numbers of YAML 1.2: `1e6` and `1.0e6` are numbers, not text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    letter: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:float"]
+    for letter, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"[-+]?(?:[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|"
+        r"\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+    list("-+0123456789."),
+)
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """YAML text as plain data. Raises ConfigError that names `source` and the line."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark is not None else ""
+        what = getattr(error, "problem", None) or type(error).__name__
+        raise ConfigError(f"{source}{where} is not valid YAML: {what}") from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A settings file as plain data. Raises ConfigError where it cannot be read or is no mapping."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"cannot read the settings file {path}: {reason}") from None
+    data = parse_yaml(text, str(path))
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} holds a {type(data).__name__}; expected settings like `search: {{population: 16}}`")
+    return data
+
+
+def shipped(name: str) -> Path | None:
+    """The shipped settings file `name`.yaml: in `configs/` of a checkout, inside the package when installed."""
+    for folder in shipped_folders():
+        if (folder / f"{name}.yaml").is_file():
+            return folder / f"{name}.yaml"
+    return None
+
+
+def shipped_folders() -> tuple[Path, ...]:
+    """Where shipped settings files can lie, the installed place first."""
+    package = Path(__file__).parent
+    return package / "configs", package.parent / "configs"
+
+
+def with_assignments(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """`data` with each `a.b=value` put in; values are YAML. Raises ConfigError for what is no assignment."""
+    result: dict[str, Any] = _copied(data)
+    for assignment in assignments:
+        key, sign, value = assignment.partition("=")
+        if not sign or not key.strip():
+            raise ConfigError(f"--set {assignment!r} is no assignment; expected key=value, as in search.population=16")
+        *parents, last = key.strip().split(".")
+        place = result
+        for parent in parents:
+            if not isinstance(place.get(parent), dict):
+                place[parent] = {}
+            place = place[parent]
+        place[last] = parse_yaml(value, f"--set {key}")
+    return result
+
+
+def _copied(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _copied(value) if isinstance(value, Mapping) else value for key, value in data.items()}
+
+
+def build(data: Mapping[str, Any]) -> Settings:
+    """Check plain data and make `Settings` of it. Raises ConfigError that holds every problem at once."""
+    try:
+        return Settings.model_validate(dict(data))
+    except ValidationError as error:
+        raise ConfigError("; ".join(dict.fromkeys(_sentence(item, data) for item in error.errors()))) from None
+
+
+def _sentence(item: Any, data: Mapping[str, Any]) -> str:
+    """One problem found by pydantic as a clause of ours."""
+    path = [part for part in item["loc"] if isinstance(part, str)]
+    key = ".".join(path) or "the settings"
+    if item["type"] == "extra_forbidden":
+        return f"unknown setting {key!r}{nearest(path[-1], _known_keys(path[:-1], data))}"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "value_error":
+        return f"{key}: {message}"
+    message = message.removeprefix("Input should be ").replace("Input should ", "")
+    return f"{key} is {_short(item['input'])}; expected {message}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _known_keys(path: list[str], data: Mapping[str, Any]) -> list[str]:
+    """The keys that the settings at `path` know."""
+    model: type[BaseModel] = Settings
+    for part in path:
+        if part == "space":
+            space = data.get("space")
+            name = space.get("name", "single-path") if isinstance(space, Mapping) else "single-path"
+            model = SPACE_SETTINGS.get(name, SpaceSettings)
+        else:
+            model = _model_in(model.model_fields[part].annotation)
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel]:
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        return next(_model_in(part) for part in get_args(annotation) if part is not type(None))
+    assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return annotation
+
+
+def to_yaml(settings: Settings) -> str:
+    """The settings as YAML, complete and in order; `build(parse_yaml(...))` gives them back."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)

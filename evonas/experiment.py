@@ -1,0 +1,444 @@
+"""One run from settings to result: warm-up, search, final choice, retraining.
+
+Everything that a later step depends on is in the run folder's last checkpoint, so that `Experiment.execute` goes on
+from wherever an earlier process was killed, to the same end.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evonas.complexity import Complexity
+from evonas.config import Settings, build
+from evonas.data import DATASETS, ImageData, load
+from evonas.environment import commit, device_name, versions
+from evonas.errors import ConfigError, DeviceError, nearest
+from evonas.networks import build_supernet, initialised
+from evonas.progress import Reporter, duration
+from evonas.retrain import ScratchTraining
+from evonas.run import RunFolder, require_free
+from evonas.search.base import Algorithm, Candidate
+from evonas.search.final import candidates
+from evonas.search.fitness import Measurement, knee, pareto_front, ranked
+from evonas.search.ga import GeneticAlgorithm
+from evonas.search.loop import evaluate, search
+from evonas.seeding import Seeds
+from evonas.spaces import Genotype, build_space
+from evonas.stopwatch import Stopwatch, Timed
+from evonas.supernet.measuring import Measurer
+from evonas.supernet.training import SupernetTrainer
+from problems.supernet import SupernetProblem
+
+ALGORITHMS: dict[str, type[GeneticAlgorithm]] = {"ga": GeneticAlgorithm}
+
+MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def check(data: Mapping[str, Any]) -> Settings:
+    """Settings of plain data, with the names of data set and algorithm known. Raises ConfigError with every problem."""
+    problems = []
+    for section, key, known in (("dataset", "name", DATASETS), ("search", "algorithm", ALGORITHMS)):
+        part = data.get(section)
+        name = part.get(key) if isinstance(part, Mapping) else None
+        if isinstance(name, str) and name not in known:
+            problems.append(f"{section}.{key} {name!r} is unknown{nearest(name, known)}")
+    try:
+        settings = build(data)
+    except ConfigError as error:
+        problems.insert(0, str(error))
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return settings
+
+
+def effective(settings: Settings) -> Settings:
+    """The settings with everything that is chosen at start filled in. Raises DeviceError for a device not there."""
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("device is cuda, and torch sees no CUDA device here; use --device cpu or --device auto")
+    device = "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
+    objectives = settings.problem.objectives or ALGORITHMS[settings.search.algorithm].default_objectives
+    folder = settings.dataset.dir
+    dataset = {"dir": None if folder is None else str(Path(folder).expanduser().absolute())}
+    return settings.model_copy(
+        update={
+            "device": device,
+            "threads": settings.threads or torch.get_num_threads(),
+            "memory_format": settings.memory_format or "channels_last",
+            "dataset": settings.dataset.model_copy(update=dataset),
+            "problem": settings.problem.model_copy(update={"objectives": objectives}),
+        }
+    )
+
+
+def start(settings: Settings, out: Path, reporter: Reporter, stopwatch: Stopwatch | None = None) -> dict[str, Any]:
+    """Run the settings from the beginning into the new folder `out`; returns what result.json holds.
+
+    Raises an EvonasError, with nothing written, for settings, data, devices or folders that cannot be used.
+    """
+    settings = effective(settings)
+    require_free(out)
+    experiment = Experiment(settings, reporter, stopwatch or Stopwatch())  # reads the data before anything is written
+    with RunFolder.create(out, settings) as folder:
+        return experiment.execute(folder)
+
+
+def resume(path: Path, reporter: Reporter, stopwatch: Stopwatch | None = None) -> dict[str, Any]:
+    """Go on with an unfinished run from its last checkpoint; returns what result.json holds."""
+    with RunFolder.open(path) as folder:
+        settings = effective(check(folder.settings().model_dump(mode="json")))
+        return Experiment(settings, reporter, stopwatch or Stopwatch()).execute(folder)
+
+
+class Experiment:
+    """The parts of one run, and its phases in order: warmup, search, retrain, done."""
+
+    def __init__(self, settings: Settings, reporter: Reporter, stopwatch: Stopwatch) -> None:
+        assert settings.threads is not None and settings.memory_format is not None
+        assert settings.problem.objectives is not None
+        torch.set_num_threads(settings.threads)
+        self.settings = settings
+        self.reporter = reporter
+        self.stopwatch = stopwatch
+        self.device = torch.device(settings.device)
+        self.memory_format = MEMORY_FORMATS[settings.memory_format]
+        self.seeds = Seeds(settings.seed)
+        self.space = build_space(settings.space)
+        self.data: ImageData = load(settings.dataset, self.device)
+        self.complexity = Complexity(self.space, self.data.shape, len(self.data.classes))
+        with initialised(self.seeds.number("supernet.weights")):
+            supernet = build_supernet(self.space, self.data.shape[0], len(self.data.classes))
+        supernet.to(device=self.device, memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.supernet = supernet
+        self.trainer = SupernetTrainer(
+            self.space, supernet, self.data, settings.supernet, settings.finetune, self.seeds, self.memory_format
+        )
+        self.problem = SupernetProblem(
+            self.space,
+            self.trainer,
+            Measurer(supernet, self.data, settings.measure, self.memory_format),
+            self.complexity,
+            settings.problem.objectives,
+            settings.search.generations,
+        )
+        self.algorithm: Algorithm = ALGORITHMS[settings.search.algorithm](self.space, settings.search, self.seeds)
+        self.phase = "warmup"
+        self.epoch = 0
+        self.generation = 0
+        self.spent = 0
+        self.generations: list[list[Measurement]] = []
+        self.final: list[Measurement] = []
+        self.trained: list[dict[str, Any]] = []
+        self._training: dict[str, Any] | None = None
+
+    def execute(self, run: RunFolder) -> dict[str, Any]:
+        """Do what is left to do in `run`, and return its result."""
+        self.run = run
+        state = run.latest()
+        if state is not None:
+            self._restore(state)
+        self.stopwatch.begin("setup")
+        if self.phase == "warmup":
+            self._warm_up()
+        if self.phase == "search":
+            self._search()
+        if self.phase == "retrain":
+            self._retrain()
+        return self._finish()
+
+    # Checkpoints ------------------------------------------------------------------------------------------------
+
+    def _checkpoint(self) -> None:
+        with self.stopwatch("io"):
+            state: dict[str, Any] = {"phase": self.phase, "spent": self.spent}
+            if self.phase == "retrain":
+                state["final"] = [m.to_plain() for m in self.final]
+                state |= {"trained": self.trained, "training": self._training}
+            else:
+                state |= {"epoch": self.epoch, "generation": self.generation, "trainer": self.trainer.state_dict()}
+                state |= {"problem": self.problem.state_dict(), "algorithm": self.algorithm.state_dict()}
+            self.run.checkpoint({**state, "seconds": self.stopwatch.seconds()})
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.stopwatch.restore(state["seconds"])
+        self.phase, self.spent = state["phase"], state["spent"]
+        if self.phase == "retrain":
+            self.final = [Measurement.from_plain(row) for row in state["final"]]
+            self.trained, self._training = state["trained"], state["training"]
+            return
+        self.epoch, self.generation = state["epoch"], state["generation"]
+        self.trainer.load_state_dict(state["trainer"])
+        self.problem.load_state_dict(state["problem"])
+        self.algorithm.load_state_dict(state["algorithm"])
+        self.generations = self._read_generations()
+
+    def _read_generations(self) -> list[list[Measurement]]:
+        """What history.csv holds of the search; floats are written so that reading gives the same bits."""
+        generations: list[list[Measurement]] = [[] for _ in range(self.generation)]
+        for row in self.run.read_table("history.csv"):
+            details = {name: float(row[name]) for name in ("error", "loss", "params", "flops")}
+            objectives = tuple(details[name] for name in self.problem.objectives)
+            genotype = tuple(int(gene) for gene in row["genotype"].strip("[]").split(","))
+            generations[int(row["generation"])].append(
+                Measurement(genotype, objectives, int(row["state"]), self.problem.protocol, details)
+            )
+        return generations
+
+    # Warm-up ----------------------------------------------------------------------------------------------------
+
+    def _warm_up(self) -> None:
+        epochs, steps = self.settings.supernet.epochs, self.trainer.steps_per_epoch
+        with self.reporter.task("warm-up steps", epochs * steps, self.epoch * steps) as task:
+            while self.epoch < epochs:
+                with self.stopwatch("warmup"):
+                    loss = self.trainer.warm_up_epoch(self.epoch, task.advance)
+                self.epoch += 1
+                task.advance(0, f"loss {loss:.3f}")
+                if self.epoch < epochs:
+                    self._checkpoint()
+        self.trainer.end_warm_up()
+        self.phase = "search"
+        with self.stopwatch("io"):
+            self._save_state()
+        self._checkpoint()
+
+    def _save_state(self) -> None:
+        metadata = {"state": str(self.problem.state), "split": self.data.digest}
+        self.run.write_weights(f"supernet/state-{self.problem.state}.safetensors", self.supernet.state_dict(), metadata)
+
+    # Search -----------------------------------------------------------------------------------------------------
+
+    def _search(self) -> None:
+        settings = self.settings.search
+        last = self.stopwatch.seconds()["total"]
+
+        with self.reporter.task("generations", settings.generations, self.generation) as task:
+
+            def record(
+                generation: int, population: Sequence[Candidate], measured: Sequence[Measurement], spent: int
+            ) -> None:
+                nonlocal last
+                now = self.stopwatch.seconds()["total"]
+                self.generations.append(list(measured))
+                best = ranked(measured)[0]
+                with self.stopwatch("io"):
+                    origins = [candidate.origin for candidate in population]
+                    self.run.append("history.csv", self._rows(generation, origins, measured, now - last))
+                    self.run.append("generations.csv", [self._summary(generation, measured, now - last)])
+                self.generation, self.spent = generation + 1, spent
+                last = now
+                self._checkpoint()
+                task.advance(1, f"best loss {best.details['loss']:.3f}, error {best.details['error']:.2f} %")
+
+            search(
+                Timed(self.algorithm, self.stopwatch, ask="algorithm", tell="algorithm"),  # type: ignore[arg-type]
+                Timed(self.problem, self.stopwatch, adapt="finetune", evaluate="measure"),
+                generations=settings.generations,
+                evaluations=settings.evaluations,
+                record=record,
+                first=self.generation,
+                spent=self.spent,
+            )
+        self._choose()
+
+    def _rows(
+        self, generation: int, origins: Sequence[str], measured: Sequence[Measurement], seconds: float
+    ) -> list[dict[str, object]]:
+        """Rows of history.csv; `seconds` of the generation are spread evenly over its members."""
+        return [
+            {
+                "generation": generation,
+                "state": m.state,
+                "genotype": _json(m.genotype),
+                "canonical": _json(self.space.canonical(m.genotype)),
+                "origin": origin,
+                "error": repr(m.details["error"]),
+                "loss": repr(m.details["loss"]),
+                "params": int(m.details["params"]),
+                "flops": int(m.details["flops"]),
+                "seconds": f"{seconds / len(measured):.4f}",
+            }
+            for origin, m in zip(origins, measured, strict=True)
+        ]
+
+    def _summary(self, generation: int, measured: Sequence[Measurement], seconds: float) -> dict[str, object]:
+        """A row of generations.csv: best and median of the first objective."""
+        values = [m.objectives[0] for m in measured]
+        return {
+            "generation": generation,
+            "state": measured[0].state,
+            "n": len(measured),
+            "best": repr(min(values)),
+            "median": repr(statistics.median(values)),
+            "seconds": f"{seconds:.4f}",
+        }
+
+    def _choose(self) -> None:
+        """Measure the final candidates again, all on the last state, and keep them best first."""
+        limit = self.settings.final.candidates or self.settings.search.population
+        genotypes = candidates(self.space, self.generations, limit)
+        with self.stopwatch("measure"):
+            self.final = ranked(evaluate(self.problem, genotypes))
+        with self.stopwatch("io"):
+            rows = self._rows(self.settings.search.generations, ["final"] * len(self.final), self.final, 0.0)
+            self.run.append("history.csv", rows)
+            front = pareto_front(self.final)
+            best_knee = knee(front)
+            by_genotype = {row["genotype"]: row for row in rows}
+            self.run.write_table(
+                "pareto.csv", [{**by_genotype[_json(m.genotype)], "knee": int(m is best_knee)} for m in front]
+            )
+            self._save_state()
+        self.phase = "retrain"
+        self._checkpoint()
+
+    # Retraining -------------------------------------------------------------------------------------------------
+
+    def _retrain(self) -> None:
+        """Train what is left to train: the competitors for the final choice, the best, and its references."""
+        while (job := self._next_job()) is not None:
+            role, genotype = job
+            training = self._scratch_training(role, genotype)
+            steps = self.settings.retrain.epochs
+            with self.reporter.task(f"retrain {role}", steps, training.epoch) as task:
+                while not training.done:
+                    with self.stopwatch("retrain"):
+                        loss = training.train_epoch()
+                    task.advance(1, f"loss {loss:.3f}")
+                    self._training = training.state_dict()
+                    if not training.done:
+                        self._checkpoint()
+            with self.stopwatch("retrain"):
+                self.trained.append(self._score(role, genotype, training))
+            if role == "best":
+                with self.stopwatch("io"):
+                    self._save_best(genotype, training)
+            self._training = None
+            self._checkpoint()
+
+    def _next_job(self) -> tuple[str, Genotype] | None:
+        """The next network to train, with its role."""
+        roles = [row["role"] for row in self.trained]
+        competitors = self.final[: self.settings.retrain.top] if self.settings.retrain.top > 1 else []
+        for index, measurement in enumerate(competitors):
+            if f"competitor {index + 1}" not in roles:
+                return f"competitor {index + 1}", measurement.genotype
+        for role, genotype in [("best", self._chosen()), *self._references()]:
+            if role not in roles:
+                return role, genotype
+        return None
+
+    def _chosen(self) -> Genotype:
+        """The genotype that is reported: first in the final measuring, or the best of the trained competitors."""
+        rows = [row for row in self.trained if row["role"].startswith("competitor")]
+        if rows:
+            return tuple(min(rows, key=lambda row: row["fitness_error"])["genotype"])
+        return self.final[0].genotype
+
+    def _references(self) -> list[tuple[str, Genotype]]:
+        """The largest network of the space and random ones, distinct."""
+        count = self.settings.retrain.references
+        if count == 0:
+            return []
+        rng = self.seeds.numpy("references")
+        drawn: dict[Genotype, Genotype] = {}
+        for _ in range(1000 * count):
+            genotype = self.space.sample(rng)
+            drawn.setdefault(self.space.canonical(genotype), genotype)
+            if len(drawn) == count:
+                break
+        randoms = [(f"random {i + 1}", genotype) for i, genotype in enumerate(drawn.values())]
+        return [("largest", self.complexity.largest()), *randoms]
+
+    def _scratch_training(self, role: str, genotype: Genotype) -> ScratchTraining:
+        part = self.data.weights if role.startswith("competitor") else self.data.train
+        training = ScratchTraining(
+            self.space, genotype, self.data, part, self.settings.retrain, self.seeds, self.memory_format
+        )
+        if self._training is not None:
+            training.load_state_dict(self._training)
+        return training
+
+    def _score(self, role: str, genotype: Genotype, training: ScratchTraining) -> dict[str, Any]:
+        """A row of what was trained: competitors are scored on the fitness part, all others on the sealed test part."""
+        cost = self.complexity.of(genotype)
+        row: dict[str, Any] = {"role": role, "genotype": list(genotype), "params": cost.params, "flops": cost.flops}
+        if role.startswith("competitor"):
+            return {**row, "fitness_error": training.error(self.data.fitness)}
+        return {**row, "test_error": training.error(self.data.open_test(f"report of {role}"))}
+
+    def _save_best(self, genotype: Genotype, training: ScratchTraining) -> None:
+        self.run.write_weights("best/model.safetensors", training.model.state_dict(), {"weights": "retrained"})
+        self.run.write_json(
+            "best/architecture.json",
+            {
+                "space": self.settings.space.model_dump(mode="json"),
+                "genotype": list(genotype),
+                "architecture": self.space.describe(genotype),
+                "dataset": self.data.name,
+                "classes": list(self.data.classes),
+                "image_shape": list(self.data.shape),
+                "mean": list(self.data.mean),
+                "std": list(self.data.std),
+                "weights": "retrained",
+            },
+        )
+
+    # Result -----------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> dict[str, Any]:
+        seconds = self.stopwatch.seconds()
+        rows = {row["role"]: row for row in self.trained}
+        best = rows["best"]
+        measured = next(m for m in self.final if list(m.genotype) == best["genotype"])
+        result = {
+            "complete": True,
+            "format": 1,
+            "algorithm": self.settings.search.algorithm,
+            "dataset": self.data.name,
+            "space": self.space.name,
+            "seed": self.settings.seed,
+            "device": device_name(self.device),
+            "threads": self.settings.threads,
+            "versions": versions(),
+            "commit": commit(),
+            "split": self.data.digest,
+            "images": {"weights": len(self.data.weights), "fitness": len(self.data.fitness)},
+            "generations": self.generation,
+            "evaluations": self.spent,
+            "search_gpu_days": sum(seconds[p] for p in ("warmup", "finetune", "measure", "algorithm")) / 86400,
+            "retrain_gpu_days": seconds["retrain"] / 86400,
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+            "best": {
+                "genotype": best["genotype"],
+                "architecture": self.space.describe(tuple(best["genotype"])),
+                "supernet_error": measured.details["error"],
+                "test_error": best["test_error"],
+                "params": best["params"],
+                "flops": best["flops"],
+            },
+            "references": self._reference_result(rows),
+            "competitors": [row for row in self.trained if row["role"].startswith("competitor")],
+        }
+        self.run.write_json("result.json", result)
+        self.reporter.line(f"done in {duration(seconds['total'])}")
+        return result
+
+    def _reference_result(self, rows: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+        """The references' errors; None where none were asked for."""
+        if "largest" not in rows:
+            return None
+        randoms = [row for role, row in rows.items() if role.startswith("random")]
+        return {
+            "largest": rows["largest"],
+            "random": randoms,
+            "random_mean_test_error": statistics.fmean(row["test_error"] for row in randoms),
+        }
+
+
+def _json(genotype: Genotype) -> str:
+    return f"[{', '.join(str(gene) for gene in genotype)}]"

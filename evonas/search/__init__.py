@@ -1,0 +1,1 @@
+"""Evolutionary search: ask/tell algorithms, the loop, and the guard on fitness. No torch."""

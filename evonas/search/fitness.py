@@ -1,0 +1,90 @@
+"""Measurements, and the guard that keeps those of different supernet states apart (invariant I1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from evonas.errors import StaleFitnessError
+from evonas.spaces.base import Genotype
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a genotype was worth on one supernet state by one protocol.
+
+    objectives: minimised, in the problem's order. details: figures by name (error in percent, loss in nats, params,
+    flops in multiply-adds), for the record; nothing selects by them but the tie-break by loss.
+    """
+
+    genotype: Genotype
+    objectives: tuple[float, ...]
+    state: int
+    protocol: str
+    details: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def rank_key(self) -> tuple[float, ...]:
+        """Order within one state: first objective, then loss, then genotype. Only for measurements that compare."""
+        return (self.objectives[0], self.details.get("loss", 0.0), *self.genotype)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The measurement as plain data."""
+        return {
+            "genotype": list(self.genotype),
+            "objectives": list(self.objectives),
+            "state": self.state,
+            "protocol": self.protocol,
+            "details": dict(self.details),
+        }
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Measurement:
+        """The measurement that `to_plain` described."""
+        return cls(tuple(data["genotype"]), tuple(data["objectives"]), data["state"], data["protocol"], data["details"])
+
+
+def require_comparable(measurements: Iterable[Measurement]) -> None:
+    """Raise StaleFitnessError unless all measurements come from one state and one protocol."""
+    origins = {(m.state, m.protocol) for m in measurements}
+    if len(origins) > 1:
+        raise StaleFitnessError(
+            "fitness of different supernet states or protocols was about to be compared: "
+            + ", ".join(f"state {state} by {protocol!r}" for state, protocol in sorted(origins))
+        )
+
+
+def ranked(measurements: Iterable[Measurement]) -> list[Measurement]:
+    """Measurements of one state, best first by the first objective. Raises StaleFitnessError for mixed states."""
+    measurements = list(measurements)
+    require_comparable(measurements)
+    return sorted(measurements, key=lambda m: m.rank_key)
+
+
+def pareto_mask(objectives: np.ndarray) -> np.ndarray:
+    """Which rows of (n, k) minimised objectives no other row dominates; shape (n,), bool."""
+    no_worse = (objectives[:, None] <= objectives[None]).all(axis=2)
+    better = (objectives[:, None] < objectives[None]).any(axis=2)
+    return np.asarray(~(no_worse & better).any(axis=0))
+
+
+def pareto_front(measurements: Sequence[Measurement]) -> list[Measurement]:
+    """The non-dominated measurements of one state, distinct in values, in order of the first objective.
+
+    Raises StaleFitnessError for mixed states.
+    """
+    best = ranked(measurements)
+    mask = pareto_mask(np.array([m.objectives for m in best]))
+    front = [m for m, kept in zip(best, mask, strict=True) if kept]
+    return list({m.objectives: m for m in reversed(front)}.values())[::-1]
+
+
+def knee(front: Sequence[Measurement]) -> Measurement:
+    """The member of a front nearest to its ideal point, each objective scaled to [0, 1] over the front."""
+    values = np.array([m.objectives for m in front])
+    span = np.ptp(values, axis=0)
+    scaled = (values - values.min(axis=0)) / np.where(span > 0, span, 1.0)
+    return front[int(np.argmin((scaled**2).sum(axis=1)))]

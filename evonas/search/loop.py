@@ -1,0 +1,91 @@
+"""The one loop of evonas: ask, adapt, evaluate, tell, record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from evonas.search.base import Algorithm, Candidate
+from evonas.search.fitness import Measurement
+from evonas.spaces.base import Genotype
+
+
+class EvaluatesMatrix(Protocol):
+    """What the loop asks of a problem: pymoo's `Problem.evaluate`.
+
+    A problem whose fitness changes along the search also has `adapt(genotypes)`, `state` and `protocol`; one that
+    remembers what it measured has `is_measured(genotype)`. A plain pymoo problem has none of these and needs none.
+    """
+
+    def evaluate(self, X: np.ndarray, *, return_as_dictionary: bool) -> Any:  # noqa: N803 - pymoo's name
+        """A dictionary of arrays, one row a genotype; "F" holds the objectives, minimised."""
+
+
+Record = Callable[[int, Sequence[Candidate], Sequence[Measurement], int], None]
+
+
+def search(
+    algorithm: Algorithm,
+    problem: EvaluatesMatrix,
+    *,
+    generations: int,
+    record: Record,
+    evaluations: int | None = None,
+    first: int = 0,
+    spent: int = 0,
+) -> int:
+    """Run generations `first` to `generations` - 1 and return the number of evaluations spent.
+
+    evaluations: cap on measurements of genotypes not yet measured on their state; the last generation is cut to what
+    is left. record: called once a generation, with its number, candidates, measurements and evaluations spent so far.
+    """
+    for generation in range(first, generations):
+        population = algorithm.ask()  # every genotype that the next selection will compare
+        adapt(problem, population)  # fine-tune the supernet on the region of this population: a new state
+        population, cost = affordable(problem, population, None if evaluations is None else evaluations - spent)
+        if not population:
+            break
+        measured = evaluate(problem, [candidate.genotype for candidate in population])  # all on that one state
+        algorithm.tell(measured)  # selection happens here and nowhere else
+        spent += cost
+        record(generation, population, measured, spent)
+    return spent
+
+
+def adapt(problem: EvaluatesMatrix, population: Sequence[Candidate]) -> None:
+    """Let the problem fit itself to the population, where it can."""
+    if hasattr(problem, "adapt"):
+        problem.adapt([candidate.genotype for candidate in population])
+
+
+def affordable(
+    problem: EvaluatesMatrix, population: Sequence[Candidate], left: int | None
+) -> tuple[list[Candidate], int]:
+    """The members of the population, in order, that `left` evaluations pay for, and what they cost."""
+    known = getattr(problem, "is_measured", lambda genotype: False)
+    kept, cost = [], 0
+    for candidate in population:
+        price = 0 if known(candidate.genotype) else 1
+        if left is None or cost + price <= left:
+            kept.append(candidate)
+            cost += price
+    return kept, cost
+
+
+def evaluate(problem: EvaluatesMatrix, genotypes: Sequence[Genotype]) -> list[Measurement]:
+    """Measure genotypes through pymoo's interface, all on the problem's present state."""
+    out = problem.evaluate(np.asarray(genotypes, dtype=int), return_as_dictionary=True)
+    state, protocol = getattr(problem, "state", 0), getattr(problem, "protocol", type(problem).__name__)
+    columns = {name: values for name, values in out.items() if name not in ("F", "G", "H")}
+    return [
+        Measurement(
+            genotype,
+            tuple(float(value) for value in out["F"][row]),
+            state,
+            protocol,
+            {name: float(values[row]) for name, values in columns.items() if np.ndim(values) == 1},
+        )
+        for row, genotype in enumerate(genotypes)
+    ]

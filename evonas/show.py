@@ -1,0 +1,78 @@
+"""`evonas show RUN`: a run in text, finished or not. Reads files alone, no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from evonas.progress import duration
+from evonas.run import read_result, read_table, require_run
+
+
+def show(path: Path, console: Console) -> None:
+    """Print a run: where it stands, its generations, and its result. Raises RunError for what is no run folder."""
+    require_run(path)
+    result = read_result(path)
+    generations = read_table(path / "generations.csv")
+    if generations:
+        console.print(generations_table(generations))
+    if result is None:
+        where = f"{len(generations)} generations measured" if generations else "in warm-up"
+        console.print(
+            f"{path}: unfinished, {where}; go on with `evonas resume {path}`", highlight=False, soft_wrap=True
+        )
+        return
+    console.print(summary(path, result))
+
+
+def generations_table(rows: list[dict[str, str]]) -> Table:
+    """One row a generation; values of different generations come from different supernet states."""
+    table = Table(title="first objective by generation (each on its own supernet state)")
+    for name in ("generation", "state", "n", "best", "median", "seconds"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row["generation"],
+            row["state"],
+            row["n"],
+            f"{float(row['best']):.4f}",
+            f"{float(row['median']):.4f}",
+            f"{float(row['seconds']):.1f}",
+        )
+    return table
+
+
+def summary(path: Path, result: dict[str, Any]) -> Group:
+    """The result for people: the network, its figures, its references, and where the time went."""
+    best, seconds = result["best"], result["seconds"]
+    table = Table(title=f"{result['algorithm']} on {result['dataset']}, seed {result['seed']}")
+    for name, justify in (("network", "left"), ("test error %", "right"), ("params", "right"), ("flops", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    table.add_row("best", f"{best['test_error']:.2f}", f"{best['params']:,}", f"{best['flops']:,}", style="bold")
+    references = result["references"]
+    if references is not None:
+        for row in (references["largest"], *references["random"]):
+            table.add_row(row["role"], f"{row['test_error']:.2f}", f"{row['params']:,}", f"{row['flops']:,}")
+        table.add_row("random, mean", f"{references['random_mean_test_error']:.2f}", "", "")
+    spent = ", ".join(
+        f"{name} {duration(value)}" for name, value in seconds.items() if name != "total" and value >= 0.5
+    )
+    return Group(
+        table,
+        Text("best network, from the images down:"),
+        drawing(best["architecture"]),
+        Text(f"supernet error {best['supernet_error']:.2f} % on the fitness part, {result['evaluations']} evaluations"),
+        Text(f"{duration(seconds['total'])} on {result['device']}: {spent}"),
+        Text(f"all of it is in {path}"),
+    )
+
+
+def drawing(architecture: list[str]) -> Text:
+    """A chain drawn in text, one line a layer."""
+    width = max(len(layer) for layer in architecture)
+    lines = ["  images", *(f"  | {layer:<{width}}" for layer in architecture), "  classes"]
+    return Text("\n".join(line.rstrip() for line in lines))

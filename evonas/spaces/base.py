@@ -1,0 +1,118 @@
+"""What a search space is: the genotypes it holds and the operators that stay inside it. No networks, no torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+Genotype = tuple[int, ...]
+
+
+class Space(ABC):
+    """A set of genotypes (tuples of small integers) closed under its own operators.
+
+    Laws, tested for every space: `repair` is idempotent and the identity on valid genotypes; `canonical` is idempotent
+    and equal for genotypes that mean the same network; `mutate` returns another network; `crossover` takes each unit
+    from a parent at the same position. A subclass with units larger than a gene overrides `units`.
+    """
+
+    name: str
+
+    @property
+    @abstractmethod
+    def cardinalities(self) -> tuple[int, ...]:
+        """Number of values of each gene, shape (n_genes,)."""
+
+    @abstractmethod
+    def canonical(self, genotype: Genotype) -> Genotype:
+        """The one genotype that stands for all that mean the same network."""
+
+    @abstractmethod
+    def describe(self, genotype: Genotype) -> list[str]:
+        """The architecture for people: one word or phrase a unit, in order."""
+
+    @property
+    def n_genes(self) -> int:
+        """Length of a genotype."""
+        return len(self.cardinalities)
+
+    @property
+    def units(self) -> tuple[slice, ...]:
+        """The genes that operators move together, in order; a unit is one gene unless a space says otherwise."""
+        return tuple(slice(i, i + 1) for i in range(self.n_genes))
+
+    def is_valid(self, genotype: Sequence[int]) -> bool:
+        """Whether a sequence of integers is a genotype of this space."""
+        return len(genotype) == self.n_genes and all(
+            0 <= gene < n for gene, n in zip(genotype, self.cardinalities, strict=True)
+        )
+
+    def repair(self, genotype: Sequence[int]) -> Genotype:
+        """The valid genotype nearest to a sequence of `n_genes` integers: genes out of range go to the nearest value.
+
+        Raises ValueError where the length is wrong, which no repair can mend.
+        """
+        if len(genotype) != self.n_genes:
+            raise ValueError(f"a genotype of {self.name} has {self.n_genes} genes; got {len(genotype)}")
+        return tuple(min(max(int(gene), 0), n - 1) for gene, n in zip(genotype, self.cardinalities, strict=True))
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        """A genotype drawn uniformly."""
+        return self.repair([int(gene) for gene in rng.integers(self.cardinalities)])
+
+    def crossover(self, first: Genotype, second: Genotype, rng: np.random.Generator) -> Genotype:
+        """A child that takes each unit from one of the parents with equal probability (uniform crossover)."""
+        child = list(first)
+        for unit, from_second in zip(self.units, rng.random(len(self.units)) < 0.5, strict=True):
+            if from_second:
+                child[unit] = second[unit]
+        return self.repair(child)
+
+    def mutate(self, genotype: Genotype, rate: float, rng: np.random.Generator) -> Genotype:
+        """Another network: each unit is redrawn with probability `rate`, one at least.
+
+        Operations have no order, so a unit is redrawn among all its other values (random reset) and not stepped.
+        """
+        chosen = np.flatnonzero(rng.random(len(self.units)) < rate)
+        if len(chosen):
+            mutant = self._redrawn(genotype, chosen, rng)
+            if self.canonical(mutant) != self.canonical(genotype):
+                return mutant
+        return self.neighbour(genotype, 1, rng)  # nothing was chosen, or the changes cancelled each other
+
+    def neighbour(self, genotype: Genotype, distance: int, rng: np.random.Generator) -> Genotype:
+        """Another network with 1 to `distance` units redrawn."""
+        original = self.canonical(genotype)
+        while True:
+            count = int(rng.integers(1, min(distance, len(self.units)) + 1))
+            mutant = self._redrawn(genotype, rng.choice(len(self.units), size=count, replace=False), rng)
+            if self.canonical(mutant) != original:
+                return mutant
+
+    def _redrawn(self, genotype: Genotype, chosen: np.ndarray, rng: np.random.Generator) -> Genotype:
+        mutant = list(genotype)
+        for index in chosen:
+            for gene in range(self.n_genes)[self.units[index]]:
+                # One of the other n - 1 values, each as likely.
+                others = self.cardinalities[gene] - 1
+                if others:
+                    mutant[gene] = (mutant[gene] + 1 + int(rng.integers(others))) % (others + 1)
+        return self.repair(mutant)
+
+    def frequencies(self, population: Sequence[Genotype], beta: float) -> list[np.ndarray]:
+        """Probability of each value of each gene in a population, n_genes arrays of shape (cardinality,).
+
+        `beta` is the weight of a uniform prior: (count + beta / cardinality) / (members + beta). Source: the
+        per-gene categoricals of NAT (arXiv 2005.05859).
+        """
+        genes = np.asarray(population)
+        return [
+            (np.bincount(genes[:, i], minlength=n) + beta / n) / (len(genes) + beta)
+            for i, n in enumerate(self.cardinalities)
+        ]
+
+    def sample_from(self, frequencies: Sequence[np.ndarray], rng: np.random.Generator) -> Genotype:
+        """A genotype whose genes are drawn from `frequencies` one by one."""
+        return self.repair([int(rng.choice(len(p), p=p)) for p in frequencies])

@@ -1,0 +1,1 @@
+"""What one does with a supernet: choose paths, train, measure, extract."""

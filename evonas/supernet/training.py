@@ -1,0 +1,192 @@
+"""Training of the shared weights: warm-up, and fine-tuning along the search. One path a step costs one path."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from evonas.augmentation import augment, cutout, normalise
+from evonas.config import FinetuneSettings, SupernetSettings
+from evonas.data import ImageData, Part, batches_per_epoch, training_batches
+from evonas.errors import TrainingError
+from evonas.networks import Supernet
+from evonas.seeding import Seeds
+from evonas.spaces.base import Genotype, Space
+from evonas.supernet.sampling import WARM_UP_SAMPLERS, Paths, phase_steps, region_paths, uniform_paths
+
+Progress = Callable[[int], None]  # called with the number of steps done since the last call
+
+
+def cosine(start: float, end: float, progress: float) -> float:
+    """The rate at `progress` (0 to 1) of a cosine from `start` to `end`."""
+    return end + 0.5 * (start - end) * (1 + math.cos(math.pi * progress))
+
+
+class BatchSource:
+    """Augmented, normalised batches of a part, drawn from two named generators (order, augmentation)."""
+
+    def __init__(self, data: ImageData, seeds: Seeds, memory_format: torch.memory_format) -> None:
+        self._data = data
+        self._seeds = seeds
+        self._memory_format = memory_format
+
+    def epoch(
+        self, part: Part, batch_size: int, name: str, index: int, cut: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass over `part`: (images float (B, C, H, W), labels (B,)) on the device, epoch `index` of `name`."""
+        device = part.images.device
+        order = self._seeds.torch(f"{name}.order", index)
+        draws = self._seeds.torch(f"{name}.augmentation", index, device)
+        for images, labels in training_batches(part, batch_size, order):
+            images = augment(images, draws, crop=self._data.crop, flip=self._data.flip)
+            images = normalise(images, self._data.mean, self._data.std)
+            if cut:
+                images = cutout(images, draws, cut)
+            yield images.contiguous(memory_format=self._memory_format), labels
+
+
+class SupernetTrainer:
+    """Trains one supernet: `warm_up_epoch` first, then one `fine_tune` a generation."""
+
+    def __init__(
+        self,
+        space: Space,
+        supernet: Supernet,
+        data: ImageData,
+        settings: SupernetSettings,
+        finetune: FinetuneSettings,
+        seeds: Seeds,
+        memory_format: torch.memory_format,
+    ) -> None:
+        self.space = space
+        self.supernet = supernet
+        self.settings = settings
+        self.finetune = finetune
+        self._part = data.weights
+        self._source = BatchSource(data, seeds, memory_format)
+        self._seeds = seeds
+        self.optimizer = self._fresh_optimizer()
+
+    def _fresh_optimizer(self) -> torch.optim.SGD:
+        return torch.optim.SGD(
+            self.supernet.parameters(),
+            lr=self.settings.lr,
+            momentum=self.settings.momentum,
+            weight_decay=self.settings.weight_decay,
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of one pass over the weights part."""
+        return batches_per_epoch(len(self._part), self.settings.batch_size)
+
+    def steps_per_phase(self, members: int) -> int:
+        """Optimiser steps of a fine-tuning phase for a population of `members`."""
+        weights = self.finetune.weights.shares()
+        steps = max(1, round(self.finetune.epochs * self.steps_per_epoch))
+        return phase_steps(members, steps, weights[0] / sum(weights))
+
+    def warm_up_epoch(self, epoch: int, progress: Progress = lambda steps: None) -> float:
+        """Epoch number `epoch` of the warm-up; returns the mean training loss in nats. Raises TrainingError."""
+        paths = WARM_UP_SAMPLERS[self.settings.sampler](self.space, self._seeds.numpy("warmup.paths", epoch))
+        batches = self._source.epoch(self._part, self.settings.batch_size, "warmup", epoch)
+        total = self.steps_per_epoch * self.settings.epochs
+        first = epoch * self.steps_per_epoch
+
+        def rate(step: int) -> float:
+            return cosine(self.settings.lr, self.settings.lr_end, (first + step) / total)
+
+        return self._train(batches, paths, rate, "supernet.lr", progress)
+
+    def end_warm_up(self) -> None:
+        """Forget the momentum, so that a search depends on the warmed-up weights alone and can start from a file."""
+        self.optimizer = self._fresh_optimizer()
+
+    def fine_tune(
+        self, population: Sequence[Genotype], phase: int, phases: int, progress: Progress = lambda steps: None
+    ) -> float:
+        """Phase number `phase` (from 0) of `phases`, on the region of `population`; returns the mean loss in nats.
+
+        One cosine from finetune.lr to 0 runs over all phases. Raises TrainingError.
+        """
+        steps = self.steps_per_phase(len(population))
+        rng = self._seeds.numpy("finetune.paths", phase)
+        paths: Iterator[Paths]
+        if self.finetune.sampler == "region":
+            paths = iter(region_paths(self.space, population, self.finetune, steps, rng))
+        else:
+            paths = uniform_paths(self.space, rng)
+
+        def rate(step: int) -> float:
+            return cosine(self.finetune.lr, 0.0, (phase + step / steps) / phases)
+
+        return self._train(self._endless(phase, steps), paths, rate, "finetune.lr", progress)
+
+    def _endless(self, phase: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """`steps` batches of phase `phase`, from as many passes as they take."""
+        passes = math.ceil(steps / self.steps_per_epoch)
+        for index in range(phase * passes, (phase + 1) * passes):
+            for batch in self._source.epoch(self._part, self.settings.batch_size, "finetune", index):
+                if steps == 0:
+                    return
+                steps -= 1
+                yield batch
+
+    def _train(
+        self,
+        batches: Iterator[tuple[Tensor, Tensor]],
+        paths: Iterator[Paths],
+        rate: Callable[[int], float],
+        setting: str,
+        progress: Progress,
+    ) -> float:
+        self.supernet.train()
+        losses: list[Tensor] = []
+        for step, (images, labels) in enumerate(batches):
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate(step)
+            losses.append(self._step(images, labels, next(paths)))
+            progress(1)
+        mean = float(torch.stack(losses).mean())  # one synchronisation a phase, not one a step
+        if not math.isfinite(mean):
+            raise TrainingError(
+                f"the training loss became {mean} within {len(losses)} steps; lower {setting} (now {rate(0):g} at the "
+                "start of them)"
+            )
+        return mean
+
+    def _step(self, images: Tensor, labels: Tensor, genotypes: Paths) -> Tensor:
+        """One optimiser step on the mean loss of the given paths over one batch; returns that loss, detached."""
+        self.optimizer.zero_grad(set_to_none=True)  # what no path uses has no gradient, and SGD passes it over
+        losses = []
+        for genotype in genotypes:
+            loss = F.cross_entropy(self.supernet(images, genotype), labels) / len(genotypes)
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+        used = {id(p): p for genotype in genotypes for p in self.supernet.path_parameters(genotype)}
+        nn.utils.clip_grad_norm_(used.values(), self.settings.clip)
+        self.optimizer.step()
+        return torch.stack(losses).sum()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, buffers and optimiser, as tensors and plain data."""
+        return {"supernet": self.supernet.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self.supernet.load_state_dict(state["supernet"])
+        load_optimizer(self.optimizer, state["optimizer"])
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load an optimiser's state, each buffer in the memory layout of its parameter (files hold contiguous tensors)."""
+    optimizer.load_state_dict(state)
+    for parameter, buffers in optimizer.state.items():
+        for name, value in buffers.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                buffers[name] = torch.empty_like(parameter).copy_(value)

@@ -1,0 +1,5 @@
+"""pymoo problems that evonas searches."""
+
+from problems.supernet import SupernetProblem
+
+__all__ = ["SupernetProblem"]

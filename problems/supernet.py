@@ -1,0 +1,99 @@
+"""Fitness through the fine-tuned supernet, as a pymoo problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pymoo.core.problem import Problem
+
+from evonas.complexity import Complexity
+from evonas.spaces.base import Genotype, Space
+from evonas.supernet.measuring import Measurer
+from evonas.supernet.training import Progress, SupernetTrainer
+
+
+class SupernetProblem(Problem):
+    """Minimise objectives of genotypes, measured on the supernet's present state.
+
+    n_var integer variables, one a gene, within 0 to cardinality - 1. `evaluate(X)` takes an (n, n_var) matrix of
+    genotypes and gives F of shape (n, n_obj); asked for a dictionary it also gives the columns error (percent), loss
+    (nats), params and flops (multiply-adds), each of shape (n,).
+
+    `adapt(population)` starts a generation: the first leaves the warmed-up supernet as it is (state 0), each later one
+    fine-tunes it on the region of the population and counts the state up. The cache of measurements lives exactly as
+    long as the state that gave them.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        trainer: SupernetTrainer,
+        measurer: Measurer,
+        complexity: Complexity,
+        objectives: Sequence[str],
+        generations: int,
+        progress: Progress = lambda steps: None,
+    ) -> None:
+        super().__init__(
+            n_var=space.n_genes,
+            n_obj=len(objectives),
+            xl=np.zeros(space.n_genes),
+            xu=np.array(space.cardinalities) - 1,
+            vtype=int,
+        )
+        self.space = space
+        self.objectives = tuple(objectives)
+        self.state = 0
+        self.generations = generations
+        self.progress = progress
+        self._adapted = 0
+        self._trainer = trainer
+        self._measurer = measurer
+        self._complexity = complexity
+        self._measured: dict[Genotype, tuple[float, float]] = {}  # of this state alone; the key is the raw path
+
+    @property
+    def protocol(self) -> str:
+        """How fitness is measured; measurements by another protocol do not compare."""
+        return self._measurer.protocol
+
+    def adapt(self, population: Sequence[Genotype]) -> None:
+        """Fine-tune the supernet on the region of a population: a new state, on which nothing is measured yet."""
+        phase = self._adapted - 1
+        self._adapted += 1
+        if phase < 0 or not self._trainer.finetune.enabled:
+            return
+        self._measured.clear()
+        self._trainer.fine_tune(population, phase, self.generations - 1, self.progress)
+        self.state += 1
+
+    def is_measured(self, genotype: Genotype) -> bool:
+        """Whether this path was measured on the present state, so that measuring it again costs nothing."""
+        return genotype in self._measured
+
+    def _evaluate(self, X: np.ndarray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        genotypes = [self.space.repair(row) for row in np.asarray(X, dtype=int).tolist()]
+        waiting = [g for g in dict.fromkeys(genotypes) if g not in self._measured]
+        for genotype, scores in zip(waiting, self._measurer.measure(waiting), strict=True):
+            self._measured[genotype] = scores
+        costs = [self._complexity.of(g) for g in genotypes]
+        columns: dict[str, list[float]] = {
+            "error": [self._measured[g][0] for g in genotypes],
+            "loss": [self._measured[g][1] for g in genotypes],
+            "params": [cost.params for cost in costs],
+            "flops": [cost.flops for cost in costs],
+        }
+        out["F"] = np.column_stack([columns[name] for name in self.objectives]).astype(float)
+        out.update({name: np.array(values, dtype=float) for name, values in columns.items()})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the search stands, and what is measured on this state; the weights belong to the trainer."""
+        measured = [[list(genotype), error, loss] for genotype, (error, loss) in self._measured.items()]
+        return {"state": self.state, "adapted": self._adapted, "measured": measured}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self.state, self._adapted = state["state"], state["adapted"]
+        self._measured = {tuple(genotype): (error, loss) for genotype, error, loss in state["measured"]}

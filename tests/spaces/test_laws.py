@@ -1,0 +1,118 @@
+"""The laws that every space keeps."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evonas.config import SinglePathSettings
+from evonas.spaces import SPACES, SinglePathSpace, Space
+
+EXAMPLES = {
+    "single-path": SinglePathSpace(SinglePathSettings()),
+    "single-path of one stage": SinglePathSpace(
+        SinglePathSettings(layers=(5,), strides=(1,), operations=("conv3", "skip", "sep7"))
+    ),
+    "single-path without skip": SinglePathSpace(
+        SinglePathSettings(layers=(2, 2), strides=(2, 2), operations=("conv3", "avgpool3", "mb3x6"))
+    ),
+}
+
+
+def test_every_space_is_among_the_examples() -> None:
+    assert {type(space) for space in EXAMPLES.values()} == set(SPACES.values())
+
+
+@pytest.fixture(params=EXAMPLES)
+def space(request: pytest.FixtureRequest) -> Space:
+    return EXAMPLES[request.param]
+
+
+names = st.sampled_from(sorted(EXAMPLES))
+seeds = st.integers(0, 2**32 - 1)
+
+
+@given(names, st.data())
+def test_repair_is_idempotent_and_keeps_valid_genotypes(name: str, data: st.DataObject) -> None:
+    space = EXAMPLES[name]
+    genes = data.draw(st.lists(st.integers(-5, 20), min_size=space.n_genes, max_size=space.n_genes))
+    repaired = space.repair(genes)
+    assert space.is_valid(repaired)
+    assert space.repair(repaired) == repaired
+    if space.is_valid(genes):
+        assert repaired == tuple(genes)
+
+
+def test_repair_refuses_a_wrong_length(space: Space) -> None:
+    with pytest.raises(ValueError, match=f"{space.n_genes} genes; got 1"):
+        space.repair([0])
+
+
+@given(names, seeds)
+def test_operators_stay_inside_the_space(name: str, seed: int) -> None:
+    space, rng = EXAMPLES[name], np.random.default_rng(seed)
+    first, second = space.sample(rng), space.sample(rng)
+    for genotype in (first, space.crossover(first, second, rng), space.mutate(first, 0.3, rng)):
+        assert space.is_valid(genotype)
+        assert all(type(gene) is int for gene in genotype), "plain integers, so that JSON takes them"
+
+
+@given(names, seeds)
+def test_a_child_takes_each_unit_from_a_parent_at_the_same_position(name: str, seed: int) -> None:
+    space, rng = EXAMPLES[name], np.random.default_rng(seed)
+    first, second = space.sample(rng), space.sample(rng)
+    child = space.crossover(first, second, rng)
+    for unit in space.units:
+        assert child[unit] in (first[unit], second[unit])
+
+
+def test_crossover_takes_from_both_parents_about_equally(space: Space) -> None:
+    rng = np.random.default_rng(0)
+    first, second = (0,) * space.n_genes, (1,) * space.n_genes
+    share = np.mean([space.crossover(first, second, rng) for _ in range(2000)])
+    assert abs(share - 0.5) < 0.02
+
+
+@given(names, seeds, st.sampled_from([0.0, 0.1, 1.0]))
+def test_mutation_gives_another_network(name: str, seed: int, rate: float) -> None:
+    space, rng = EXAMPLES[name], np.random.default_rng(seed)
+    genotype = space.sample(rng)
+    mutant = space.mutate(genotype, rate, rng)
+    assert space.canonical(mutant) != space.canonical(genotype)
+
+
+@given(names, seeds, st.integers(1, 3))
+def test_a_neighbour_differs_in_at_most_the_distance(name: str, seed: int, distance: int) -> None:
+    space, rng = EXAMPLES[name], np.random.default_rng(seed)
+    genotype = space.sample(rng)
+    neighbour = space.neighbour(genotype, distance, rng)
+    assert 1 <= sum(a != b for a, b in zip(genotype, neighbour, strict=True)) <= distance
+
+
+@given(names, seeds)
+def test_canonical_is_idempotent_and_valid(name: str, seed: int) -> None:
+    space = EXAMPLES[name]
+    canonical = space.canonical(space.sample(np.random.default_rng(seed)))
+    assert space.is_valid(canonical)
+    assert space.canonical(canonical) == canonical
+
+
+def test_frequencies_are_counts_smoothed_by_a_uniform_prior(space: Space) -> None:
+    population = [(0,) * space.n_genes, (1,) * space.n_genes, (1,) * space.n_genes]
+    for n, probabilities in zip(space.cardinalities, space.frequencies(population, beta=1.0), strict=True):
+        assert probabilities.sum() == pytest.approx(1.0)
+        assert probabilities[1] == pytest.approx((2 + 1 / n) / 4)
+        assert (probabilities > 0).all()
+
+
+@settings(max_examples=25)
+@given(names, seeds)
+def test_the_same_generator_gives_the_same_genotypes(name: str, seed: int) -> None:
+    space = EXAMPLES[name]
+
+    def drawn() -> list[tuple[int, ...]]:
+        rng = np.random.default_rng(seed)
+        first, second = space.sample(rng), space.sample(rng)
+        return [first, space.crossover(first, second, rng), space.mutate(second, 0.2, rng)]
+
+    assert drawn() == drawn()
