@@ -183,9 +183,10 @@ class _resumable:  # noqa: N801 - reads as a sentence
         self._folder = folder
 
     def __enter__(self) -> None:
-        signal.signal(signal.SIGTERM, _terminate)
+        self._before = signal.signal(signal.SIGTERM, _terminate)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        signal.signal(signal.SIGTERM, self._before)
         if kind is None or not issubclass(kind, KeyboardInterrupt | Terminated):
             return
         way = (

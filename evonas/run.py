@@ -66,7 +66,10 @@ class RunFolder:
     def open(cls, path: Path) -> RunFolder:
         """Take hold of an existing run folder. Raises RunError where it is none, or is in use."""
         require_run(path)
-        return cls(path, _locked(path))
+        lock = _locked(path)
+        for draft in (*path.glob("*.tmp"), *path.glob("*/*.tmp")):
+            draft.unlink()  # what a kill left half-written
+        return cls(path, lock)
 
     def close(self) -> None:
         """Let go of the run folder."""

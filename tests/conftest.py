@@ -1,0 +1,74 @@
+"""Small pieces that the tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from tests_support import tiny_settings
+
+from evonas.config import Settings, build
+from evonas.data import ImageData, load
+from evonas.networks import Supernet, build_supernet, initialised
+from evonas.seeding import Seeds
+from evonas.spaces import SinglePathSpace, build_space
+from evonas.supernet.training import SupernetTrainer
+
+
+@pytest.fixture
+def tiny() -> Callable[..., Settings]:
+    """Settings of a run that takes a second; further assignments on top."""
+
+    return tiny_settings
+
+
+@pytest.fixture(scope="session")
+def digits() -> ImageData:
+    return load(build({"dataset": {"fitness_share": 0.3}}).dataset, torch.device("cpu"))
+
+
+class Parts:
+    """A small supernet with its space and trainer, norms randomised so that no equality holds for nothing."""
+
+    def __init__(self, settings: Settings, data: ImageData) -> None:
+        self.settings = settings
+        self.data = data
+        space = build_space(settings.space)
+        assert isinstance(space, SinglePathSpace)
+        self.space = space
+        self.memory_format = (
+            torch.channels_last if settings.memory_format == "channels_last" else torch.contiguous_format
+        )
+        with initialised(settings.seed):
+            self.supernet: Supernet = build_supernet(space, data.shape[0], len(data.classes))
+            _randomise_norms(self.supernet)
+        self.supernet.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.trainer = SupernetTrainer(
+            space,
+            self.supernet,
+            data,
+            settings.supernet,
+            settings.finetune,
+            Seeds(settings.seed),
+            self.memory_format,
+        )
+
+
+def _randomise_norms(module: torch.nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            for tensor in (part.weight, part.running_var):
+                assert isinstance(tensor, torch.Tensor)
+                torch.nn.init.uniform_(tensor, 0.5, 1.5)
+            for tensor in (part.bias, part.running_mean):
+                assert isinstance(tensor, torch.Tensor)
+                torch.nn.init.normal_(tensor, std=0.3)
+
+
+@pytest.fixture
+def parts(tiny: Callable[..., Settings], digits: ImageData) -> Callable[..., Parts]:
+    def make(*assignments: str) -> Parts:
+        return Parts(tiny(*assignments), digits)
+
+    return make

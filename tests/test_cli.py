@@ -1,0 +1,215 @@
+"""The command line: one line and exit code 2 for a mistake, nothing written; and what each command prints."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from tests_support import TINY
+
+from evonas.cli import default_out, main
+
+SETS = [word for assignment in TINY for word in ("--set", assignment)]
+ROOT = Path(__file__).parent.parent
+
+
+def evonas(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "evonas", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+class Answer(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """The command line in this process, from an empty folder: a new one imports torch each time."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Answer:
+        with pytest.raises(SystemExit) as caught:
+            main(list(arguments))
+        return Answer(int(caught.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    answer = evonas("run", "ga", "--seed", "3", *SETS, cwd=folder)
+    assert answer.returncode == 0, answer.stderr
+    assert "random, mean" in answer.stdout and "test error" in answer.stdout
+    return folder / "runs" / "ga-digits-3"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "gaa"], "search.algorithm 'gaa' is unknown; did you mean 'ga'?"),
+        (["run", "--dataset", "cifar"], "dataset.name 'cifar' is unknown; did you mean 'cifar10'?"),
+        (["run", "--space", "single"], "'single' is no search space; did you mean 'single-path'?"),
+        (["run", "--set", "search.popultion=4"], "unknown setting 'search.popultion'; did you mean 'population'?"),
+        (["run", "--set", "search.population=four"], "search.population is 'four'; expected a valid integer"),
+        (["run", "--set", "supernet.lr=-1"], "supernet.lr is -1; expected greater than 0"),
+        (["run", "--set", "nonsense"], "--set 'nonsense' is no assignment; expected key=value"),
+        (["run", "--seed", "x"], "--seed"),
+        (["run", "--seed", "-4"], "seed is -4"),
+        (["run", "--device", "tpu"], "device is 'tpu'; expected 'auto', 'cpu' or 'cuda'"),
+        (["run", "--config", "nothing.yaml"], "cannot read the settings file nothing.yaml: No such file"),
+        (["run", "--config", "digit"], "no shipped settings; did you mean 'digits'?"),
+        (["run", "--dataset", "cifar10", "--data-dir", "empty"], "--data-dir"),
+        (["run", "--dataset", "cifar10", "--data-dir", "missing"], "missing"),
+        (["run", "--dataset", "imagefolder"], "imagefolder needs --data-dir"),
+        (["run", "--out", "full"], "full exists and is not empty; choose another --out"),
+        (["run", "--colour", "red"], "--colour"),
+        (["runn"], "runn"),
+        (["resume", "missing"], "missing does not exist; give the folder of a run"),
+        (["resume", "full"], "full is no run folder"),
+        (["resume"], "RUN"),
+        (["show", "missing"], "missing does not exist"),
+        (["show", "full"], "full is no run folder"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line_and_code_2_and_nothing_is_written(
+    here: Callable[..., Answer], tmp_path: Path, arguments: list[str], expected: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    answer = here(*arguments)
+    assert answer.returncode == 2, answer.stderr
+    message = [line for line in answer.stderr.splitlines() if not line.startswith("run folder:")]
+    assert len(message) == 1, answer.stderr
+    assert message[0].startswith("evonas: ")
+    assert expected in message[0]
+    assert sorted(tmp_path.rglob("*")) == before
+    assert answer.stdout == ""
+
+
+def test_all_mistakes_of_a_command_come_at_once(here: Callable[..., Answer]) -> None:
+    answer = here("run", "gaa", "--dataset", "cifar", "--space", "x", "--set", "seed=no", "--set", "retrain.epoch=1")
+    assert answer.returncode == 2
+    for part in ("'gaa'", "'cifar'", "'x' is no search space", "seed is", "'retrain.epoch'; did you mean 'epochs'"):
+        assert part in answer.stderr
+
+
+@pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="needs a machine without CUDA")
+def test_a_device_that_is_not_there_is_refused(here: Callable[..., Answer], tmp_path: Path) -> None:
+    answer = here("run", "--device", "cuda")
+    assert answer.returncode == 2
+    assert "no CUDA device here; use --device cpu" in answer.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_out_that_holds_another_run_is_refused_and_kept(here: Callable[..., Answer], finished: Path) -> None:
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    answer = here("run", "--out", str(finished))
+    assert answer.returncode == 2
+    assert "holds a run; choose another --out, or go on with it by `evonas resume" in answer.stderr
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_show_draws_a_finished_run(here: Callable[..., Answer], finished: Path) -> None:
+    answer = here("show", str(finished))
+    assert answer.returncode == 0
+    for part in ("generation", "best network", "  images", "  classes", "random, mean", "->"):
+        assert part in answer.stdout
+
+
+def test_show_tells_where_an_unfinished_run_stands(here: Callable[..., Answer], finished: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(finished, copy)
+    (copy / "result.json").unlink()
+    answer = here("show", str(copy))
+    assert answer.returncode == 0
+    assert "unfinished, 3 generations measured" in answer.stdout
+    assert "evonas resume" in answer.stdout
+
+
+def test_resume_of_a_finished_run_says_so(here: Callable[..., Answer], finished: Path) -> None:
+    answer = here("resume", str(finished), "--quiet")
+    assert answer.returncode == 0
+    assert "is finished" in answer.stdout
+
+
+def test_listings_name_what_there_is(here: Callable[..., Answer]) -> None:
+    assert "cifar100" in here("datasets").stdout
+    spaces = here("spaces")
+    assert "single-path:" in spaces.stdout and "space.operations" in spaces.stdout
+
+
+def test_help_suffices_and_needs_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from evonas.cli import main\ntry: main(['--help'])\nexcept SystemExit as e: assert e.code == 0\n"
+    )
+    code += "assert 'torch' not in sys.modules and 'pymoo' not in sys.modules"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    for word in ("run", "resume", "show", "datasets", "spaces"):
+        assert word in answer.stdout
+
+
+def test_the_default_folder_counts_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert default_out("ga", "digits", 0) == Path("runs/ga-digits-0")
+    Path("runs/ga-digits-0").mkdir(parents=True)
+    Path("runs/ga-digits-0-2").mkdir()
+    assert default_out("ga", "digits", 0) == Path("runs/ga-digits-0-3")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_keeps_its_checkpoint_and_says_how_to_go_on(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "evonas", "run", "--out", "run", *SETS, "--set", "supernet.epochs=3000"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("run/checkpoints/*.pt")):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code
+    assert errors.splitlines()[-1] == "stopped; go on with `evonas resume run`"
+    assert "Traceback" not in errors
+    assert list((tmp_path / "run" / "checkpoints").glob("*.pt"))
+
+
+def test_a_data_set_that_is_not_in_its_folder_is_one_line(here: Callable[..., Answer], tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    answer = here("run", "--dataset", "cifar100", "--data-dir", "none")
+    assert answer.returncode == 2
+    assert "CIFAR100 is not in" in answer.stderr
+    assert list((tmp_path / "none").iterdir()) == []
+
+
+def test_a_quiet_run_prints_plain_lines(finished: Path) -> None:
+    answer = evonas("run", "--quiet", "--out", "quiet", *SETS, cwd=finished.parent)
+    assert answer.returncode == 0
+    assert "\x1b" not in answer.stderr
+    assert any(line.startswith("done in") for line in answer.stderr.splitlines())
