@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 import sys
 import time
@@ -73,6 +74,7 @@ def run_command(
         if value is not None:
             _put(data, key, value)
     data = with_assignments(data, assign or [])
+    require_own_packages()
 
     from evonas import experiment
     from evonas.progress import reporter
@@ -96,6 +98,7 @@ def resume_command(run: Run, quiet: Quiet = False) -> None:
     if read_result(run) is not None:
         typer.echo(f"{run} is finished; `evonas show {run}` shows it")
         return
+    require_own_packages()
 
     from evonas import experiment
     from evonas.progress import reporter
@@ -141,6 +144,19 @@ def spaces_command(quiet: Quiet = False) -> None:
         for key, field in settings_type.model_fields.items():
             if key != "name":
                 typer.echo(f"  space.{key} = {getattr(settings, key)}: {field.description}")
+
+
+def require_own_packages() -> None:
+    """Raise ConfigError where a stranger's `problems` or `analysis` would be imported in place of ours."""
+    ours = Path(__file__).resolve().parent.parent
+    for name in ("problems", "analysis"):
+        spec = importlib.util.find_spec(name)
+        found = None if spec is None or spec.origin is None else Path(spec.origin).resolve()
+        if found is None or found.parent.parent != ours:
+            raise ConfigError(
+                f"the package {name!r} of evonas is hidden by {found or 'a folder of that name'}; start evonas from "
+                "another folder, or rename that one"
+            )
 
 
 def _put(data: dict[str, Any], key: str, value: object) -> None:

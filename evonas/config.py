@@ -150,7 +150,9 @@ class FinetuneSettings(Model):
     """Fine-tuning of the supernet along the search, once a generation from the second on."""
 
     enabled: bool = Field(True, description="false: the supernet stays as the warm-up left it (SPOS)")
-    epochs: Positive = Field(1.0, description="passes over the weights part a generation; fractions are allowed")
+    epochs: Annotated[float, Field(gt=0, le=1000)] = Field(
+        1.0, description="passes over the weights part a generation; fractions are allowed"
+    )
     lr: Positive = Field(0.01, description="SGD rate at the start of the one cosine (to 0) over the whole search")
     sampler: Literal["region", "uniform"] = Field("region", description="where the paths of a phase come from")
     weights: RegionWeights = RegionWeights()  # type: ignore[call-arg]
@@ -162,7 +164,9 @@ class MeasureSettings(Model):
     """The protocol by which fitness is measured; measurements compare only within one protocol and state."""
 
     batch_norm: Literal["batch", "recalibrate", "running"] = Field("batch", description="whose statistics normalise")
-    batch_size: Count = Field(256, description="images a batch; part of the protocol, for batch statistics see batches")
+    batch_size: Count = Field(
+        256, description="images a batch; part of the protocol, since batch statistics depend on it"
+    )
     calibration_images: Count = Field(2560, description="images of the weights part that recalibrate the statistics")
 
 

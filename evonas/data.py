@@ -164,6 +164,8 @@ def _crop(settings: DatasetSettings, spec: Spec, height: int) -> int:
 
 def _read(settings: DatasetSettings, spec: Spec, size: int | None) -> tuple[Arrays, Arrays, tuple[str, ...]]:
     if settings.name == "digits":
+        if settings.dir is not None:
+            raise DataError("digits come with evonas and are read from no folder; leave --data-dir out")
         return _read_digits()
     if spec.torchvision is None:
         if settings.dir is None:

@@ -6,7 +6,6 @@ from wherever an earlier process was killed, to the same end.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from evonas.config import Settings, build
 from evonas.data import DATASETS, ImageData, load
 from evonas.environment import commit, device_name, versions
 from evonas.errors import ConfigError, DeviceError, nearest
+from evonas.finalists import Finalists
+from evonas.history import front_rows, generation_row, measurement_rows, read_generations
 from evonas.networks import build_supernet, initialised
 from evonas.progress import Reporter, duration
 from evonas.retrain import ScratchTraining
@@ -132,8 +133,9 @@ class Experiment:
         self.spent = 0
         self.generations: list[list[Measurement]] = []
         self.final: list[Measurement] = []
-        self.trained: list[dict[str, Any]] = []
-        self._training: dict[str, Any] | None = None
+        self.finalists = Finalists(
+            self.space, self.data, self.complexity, settings.retrain, self.seeds, self.memory_format
+        )
 
     def execute(self, run: RunFolder) -> dict[str, Any]:
         """Do what is left to do in `run`, and return its result."""
@@ -157,7 +159,7 @@ class Experiment:
             state: dict[str, Any] = {"phase": self.phase, "spent": self.spent}
             if self.phase == "retrain":
                 state["final"] = [m.to_plain() for m in self.final]
-                state |= {"trained": self.trained, "training": self._training}
+                state["finalists"] = self.finalists.state_dict()
             else:
                 state |= {"epoch": self.epoch, "generation": self.generation, "trainer": self.trainer.state_dict()}
                 state |= {"problem": self.problem.state_dict(), "algorithm": self.algorithm.state_dict()}
@@ -168,25 +170,15 @@ class Experiment:
         self.phase, self.spent = state["phase"], state["spent"]
         if self.phase == "retrain":
             self.final = [Measurement.from_plain(row) for row in state["final"]]
-            self.trained, self._training = state["trained"], state["training"]
+            self.finalists.load_state_dict(state["finalists"])
             return
         self.epoch, self.generation = state["epoch"], state["generation"]
         self.trainer.load_state_dict(state["trainer"])
         self.problem.load_state_dict(state["problem"])
         self.algorithm.load_state_dict(state["algorithm"])
-        self.generations = self._read_generations()
-
-    def _read_generations(self) -> list[list[Measurement]]:
-        """What history.csv holds of the search; floats are written so that reading gives the same bits."""
-        generations: list[list[Measurement]] = [[] for _ in range(self.generation)]
-        for row in self.run.read_table("history.csv"):
-            details = {name: float(row[name]) for name in ("error", "loss", "params", "flops")}
-            objectives = tuple(details[name] for name in self.problem.objectives)
-            genotype = tuple(int(gene) for gene in row["genotype"].strip("[]").split(","))
-            generations[int(row["generation"])].append(
-                Measurement(genotype, objectives, int(row["state"]), self.problem.protocol, details)
-            )
-        return generations
+        self.generations = read_generations(
+            self.run.read_table("history.csv"), self.problem.objectives, self.problem.protocol, self.generation
+        )
 
     # Warm-up ----------------------------------------------------------------------------------------------------
 
@@ -227,8 +219,9 @@ class Experiment:
                 best = ranked(measured)[0]
                 with self.stopwatch("io"):
                     origins = [candidate.origin for candidate in population]
-                    self.run.append("history.csv", self._rows(generation, origins, measured, now - last))
-                    self.run.append("generations.csv", [self._summary(generation, measured, now - last)])
+                    rows = measurement_rows(self.space, generation, origins, measured, now - last)
+                    self.run.append("history.csv", rows)
+                    self.run.append("generations.csv", [generation_row(generation, measured, now - last)])
                 self.generation, self.spent = generation + 1, spent
                 last = now
                 self._checkpoint()
@@ -245,38 +238,6 @@ class Experiment:
             )
         self._choose()
 
-    def _rows(
-        self, generation: int, origins: Sequence[str], measured: Sequence[Measurement], seconds: float
-    ) -> list[dict[str, object]]:
-        """Rows of history.csv; `seconds` of the generation are spread evenly over its members."""
-        return [
-            {
-                "generation": generation,
-                "state": m.state,
-                "genotype": _json(m.genotype),
-                "canonical": _json(self.space.canonical(m.genotype)),
-                "origin": origin,
-                "error": repr(m.details["error"]),
-                "loss": repr(m.details["loss"]),
-                "params": int(m.details["params"]),
-                "flops": int(m.details["flops"]),
-                "seconds": f"{seconds / len(measured):.4f}",
-            }
-            for origin, m in zip(origins, measured, strict=True)
-        ]
-
-    def _summary(self, generation: int, measured: Sequence[Measurement], seconds: float) -> dict[str, object]:
-        """A row of generations.csv: best and median of the first objective."""
-        values = [m.objectives[0] for m in measured]
-        return {
-            "generation": generation,
-            "state": measured[0].state,
-            "n": len(measured),
-            "best": repr(min(values)),
-            "median": repr(statistics.median(values)),
-            "seconds": f"{seconds:.4f}",
-        }
-
     def _choose(self) -> None:
         """Measure the final candidates again, all on the last state, and keep them best first."""
         limit = self.settings.final.candidates or self.settings.search.population
@@ -284,14 +245,11 @@ class Experiment:
         with self.stopwatch("measure"):
             self.final = ranked(evaluate(self.problem, genotypes))
         with self.stopwatch("io"):
-            rows = self._rows(self.settings.search.generations, ["final"] * len(self.final), self.final, 0.0)
+            origins = ["final"] * len(self.final)
+            rows = measurement_rows(self.space, self.settings.search.generations, origins, self.final, 0.0)
             self.run.append("history.csv", rows)
             front = pareto_front(self.final)
-            best_knee = knee(front)
-            by_genotype = {row["genotype"]: row for row in rows}
-            self.run.write_table(
-                "pareto.csv", [{**by_genotype[_json(m.genotype)], "knee": int(m is best_knee)} for m in front]
-            )
+            self.run.write_table("pareto.csv", front_rows(rows, front, knee(front)))
             self._save_state()
         self.phase = "retrain"
         self._checkpoint()
@@ -299,77 +257,8 @@ class Experiment:
     # Retraining -------------------------------------------------------------------------------------------------
 
     def _retrain(self) -> None:
-        """Train what is left to train: the competitors for the final choice, the best, and its references."""
-        while (job := self._next_job()) is not None:
-            role, genotype = job
-            training = self._scratch_training(role, genotype)
-            steps = self.settings.retrain.epochs
-            with self.reporter.task(f"retrain {role}", steps, training.epoch) as task:
-                while not training.done:
-                    with self.stopwatch("retrain"):
-                        loss = training.train_epoch()
-                    task.advance(1, f"loss {loss:.3f}")
-                    self._training = training.state_dict()
-                    if not training.done:
-                        self._checkpoint()
-            with self.stopwatch("retrain"):
-                self.trained.append(self._score(role, genotype, training))
-            if role == "best":
-                with self.stopwatch("io"):
-                    self._save_best(genotype, training)
-            self._training = None
-            self._checkpoint()
-
-    def _next_job(self) -> tuple[str, Genotype] | None:
-        """The next network to train, with its role."""
-        roles = [row["role"] for row in self.trained]
-        competitors = self.final[: self.settings.retrain.top] if self.settings.retrain.top > 1 else []
-        for index, measurement in enumerate(competitors):
-            if f"competitor {index + 1}" not in roles:
-                return f"competitor {index + 1}", measurement.genotype
-        for role, genotype in [("best", self._chosen()), *self._references()]:
-            if role not in roles:
-                return role, genotype
-        return None
-
-    def _chosen(self) -> Genotype:
-        """The genotype that is reported: first in the final measuring, or the best of the trained competitors."""
-        rows = [row for row in self.trained if row["role"].startswith("competitor")]
-        if rows:
-            return tuple(min(rows, key=lambda row: row["fitness_error"])["genotype"])
-        return self.final[0].genotype
-
-    def _references(self) -> list[tuple[str, Genotype]]:
-        """The largest network of the space and random ones, distinct."""
-        count = self.settings.retrain.references
-        if count == 0:
-            return []
-        rng = self.seeds.numpy("references")
-        drawn: dict[Genotype, Genotype] = {}
-        for _ in range(1000 * count):
-            genotype = self.space.sample(rng)
-            drawn.setdefault(self.space.canonical(genotype), genotype)
-            if len(drawn) == count:
-                break
-        randoms = [(f"random {i + 1}", genotype) for i, genotype in enumerate(drawn.values())]
-        return [("largest", self.complexity.largest()), *randoms]
-
-    def _scratch_training(self, role: str, genotype: Genotype) -> ScratchTraining:
-        part = self.data.weights if role.startswith("competitor") else self.data.train
-        training = ScratchTraining(
-            self.space, genotype, self.data, part, self.settings.retrain, self.seeds, self.memory_format
-        )
-        if self._training is not None:
-            training.load_state_dict(self._training)
-        return training
-
-    def _score(self, role: str, genotype: Genotype, training: ScratchTraining) -> dict[str, Any]:
-        """A row of what was trained: competitors are scored on the fitness part, all others on the sealed test part."""
-        cost = self.complexity.of(genotype)
-        row: dict[str, Any] = {"role": role, "genotype": list(genotype), "params": cost.params, "flops": cost.flops}
-        if role.startswith("competitor"):
-            return {**row, "fitness_error": training.error(self.data.fitness)}
-        return {**row, "test_error": training.error(self.data.open_test(f"report of {role}"))}
+        ranking = [measurement.genotype for measurement in self.final]
+        self.finalists.train(ranking, self.reporter, self.stopwatch, self._checkpoint, self._save_best)
 
     def _save_best(self, genotype: Genotype, training: ScratchTraining) -> None:
         self.run.write_weights("best/model.safetensors", training.model.state_dict(), {"weights": "retrained"})
@@ -392,8 +281,7 @@ class Experiment:
 
     def _finish(self) -> dict[str, Any]:
         seconds = self.stopwatch.seconds()
-        rows = {row["role"]: row for row in self.trained}
-        best = rows["best"]
+        best = self.finalists.best
         measured = next(m for m in self.final if list(m.genotype) == best["genotype"])
         result = {
             "complete": True,
@@ -421,24 +309,9 @@ class Experiment:
                 "params": best["params"],
                 "flops": best["flops"],
             },
-            "references": self._reference_result(rows),
-            "competitors": [row for row in self.trained if row["role"].startswith("competitor")],
+            "references": self.finalists.references,
+            "competitors": self.finalists.competitors,
         }
         self.run.write_json("result.json", result)
         self.reporter.line(f"done in {duration(seconds['total'])}")
         return result
-
-    def _reference_result(self, rows: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
-        """The references' errors; None where none were asked for."""
-        if "largest" not in rows:
-            return None
-        randoms = [row for role, row in rows.items() if role.startswith("random")]
-        return {
-            "largest": rows["largest"],
-            "random": randoms,
-            "random_mean_test_error": statistics.fmean(row["test_error"] for row in randoms),
-        }
-
-
-def _json(genotype: Genotype) -> str:
-    return f"[{', '.join(str(gene) for gene in genotype)}]"

@@ -84,12 +84,21 @@ def _mode(file: Path) -> str:
 def _decode(file: Path, channels: int, size: int | None) -> np.ndarray:
     try:
         with Image.open(file) as image:
-            decoded = image.convert("L" if channels == 1 else "RGB")
+            decoded = _eight_bit(image).convert("L" if channels == 1 else "RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError):
         raise _undecodable(file) from None
     if size is not None and decoded.size != (size, size):
         decoded = decoded.resize((size, size), Image.Resampling.BILINEAR)  # Pillow's filters are antialiased
     return np.asarray(decoded, dtype=np.uint8).reshape(decoded.height, decoded.width, channels)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """An image whose conversion to L or RGB loses nothing but transparency and depth beyond eight bits."""
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips at 255 where it has to scale
+        return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).clip(0, 255).round().astype(np.uint8))
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA")
+    return image
 
 
 def _undecodable(file: Path) -> DataError:

@@ -15,6 +15,9 @@ from evonas.seeding import Seeds
 from evonas.spaces import SinglePathSpace, build_space
 from evonas.supernet.training import SupernetTrainer
 
+# Nothing here is large enough for a second thread, and threads that wait for each other starve on a busy machine.
+torch.set_num_threads(1)
+
 
 @pytest.fixture
 def tiny() -> Callable[..., Settings]:

@@ -113,6 +113,19 @@ def test_all_mistakes_of_a_command_come_at_once(here: Callable[..., Answer]) -> 
         assert part in answer.stderr
 
 
+def test_a_strangers_package_of_the_same_name_is_named(
+    here: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "problems").mkdir()
+    (tmp_path / "problems" / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for module in [name for name in sys.modules if name.partition(".")[0] == "problems"]:
+        monkeypatch.delitem(sys.modules, module)
+    answer = here("run")
+    assert answer.returncode == 2
+    assert f"the package 'problems' of evonas is hidden by {tmp_path}" in answer.stderr
+
+
 @pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="needs a machine without CUDA")
 def test_a_device_that_is_not_there_is_refused(here: Callable[..., Answer], tmp_path: Path) -> None:
     answer = here("run", "--device", "cuda")

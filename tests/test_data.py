@@ -353,6 +353,23 @@ def test_alpha_is_dropped(tmp_path: Path) -> None:
     assert read(name="imagefolder", dir=str(tmp_path)).digest == kept.digest
 
 
+def test_sixteen_bit_grey_is_scaled_and_a_transparent_palette_keeps_its_colours(tmp_path: Path) -> None:
+    from evonas.image_files import read_images
+
+    values = np.array([[0, 257], [32896, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    assert read_images([tmp_path / "deep.png"], 1, None)[0, ..., 0].tolist() == [[0, 1], [128, 255]]
+    palette = Image.new("P", (2, 2), 1)
+    palette.putpalette([0, 0, 0, 10, 20, 30])
+    palette.save(tmp_path / "palette.png", transparency=bytes([0, 255]))
+    assert read_images([tmp_path / "palette.png"], 3, None)[0, 0, 0].tolist() == [10, 20, 30]
+
+
+def test_digits_are_read_from_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="leave --data-dir out"):
+        read(dir=str(tmp_path))
+
+
 def test_images_of_one_size_that_is_not_square_are_kept(tmp_path: Path) -> None:
     assert read(name="imagefolder", dir=str(write_images(tmp_path, ("a", "b"), size=(12, 8)))).shape == (3, 8, 12)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
 from evonas.supernet.sampling import WARM_UP_SAMPLERS, Paths, phase_steps, region_paths, uniform_paths
 
+MOST_PASSES = 10_000  # passes of one phase; keeps the numbers of the phases' generators apart
 Progress = Callable[[int], None]  # called with the number of steps done since the last call
 
 
@@ -129,13 +131,11 @@ class SupernetTrainer:
 
     def _endless(self, phase: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
         """`steps` batches of phase `phase`, from as many passes as they take."""
-        passes = math.ceil(steps / self.steps_per_epoch)
-        for index in range(phase * passes, (phase + 1) * passes):
-            for batch in self._source.epoch(self._part, self.settings.batch_size, "finetune", index):
-                if steps == 0:
-                    return
-                steps -= 1
-                yield batch
+        passes = (
+            self._source.epoch(self._part, self.settings.batch_size, "finetune", phase * MOST_PASSES + number)
+            for number in range(MOST_PASSES)
+        )
+        yield from islice(chain.from_iterable(passes), steps)
 
     def _train(
         self,

@@ -19,10 +19,16 @@ def population(made: Any, n: int = 6) -> list[tuple[int, ...]]:
 
 @pytest.mark.parametrize("sampler", ["uniform", "fair"])
 def test_warm_up_learns(parts: Any, sampler: str) -> None:
-    epochs = {"uniform": 12, "fair": 4}[sampler]  # a fair step trains five paths
-    made = parts("space.width=8", f"supernet.epochs={epochs}", "supernet.batch_size=32", f"supernet.sampler={sampler}")
+    epochs = {"uniform": 8, "fair": 4}[sampler]  # a fair step trains two paths
+    made = parts(
+        "space.width=16",
+        "space.operations=[conv3,sep3]",
+        f"supernet.epochs={epochs}",
+        "supernet.batch_size=32",
+        f"supernet.sampler={sampler}",
+    )
     losses = [made.trainer.warm_up_epoch(epoch) for epoch in range(epochs)]
-    assert losses[-1] < losses[0] - 0.2
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_a_step_moves_the_paths_weights_alone(parts: Any) -> None:

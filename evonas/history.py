@@ -1,0 +1,66 @@
+"""The rows of a run's tables: what was measured, written so that reading gives the same bits."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+
+from evonas.search.fitness import Measurement
+from evonas.spaces.base import Space
+
+FIGURES = ("error", "loss", "params", "flops")
+Row = dict[str, object]
+
+
+def measurement_rows(
+    space: Space, generation: int, origins: Sequence[str], measured: Sequence[Measurement], seconds: float
+) -> list[Row]:
+    """Rows of history.csv; the `seconds` that a generation took are spread evenly over its members."""
+    return [
+        {
+            "generation": generation,
+            "state": m.state,
+            "genotype": json.dumps(m.genotype),
+            "canonical": json.dumps(space.canonical(m.genotype)),
+            "origin": origin,
+            "error": repr(m.details["error"]),
+            "loss": repr(m.details["loss"]),
+            "params": int(m.details["params"]),
+            "flops": int(m.details["flops"]),
+            "seconds": f"{seconds / len(measured):.4f}",
+        }
+        for origin, m in zip(origins, measured, strict=True)
+    ]
+
+
+def front_rows(rows: Sequence[Row], front: Sequence[Measurement], knee: Measurement) -> list[Row]:
+    """Rows of pareto.csv: those of `rows` that are on the front, in its order, with the knee marked."""
+    by_genotype = {row["genotype"]: row for row in rows}
+    return [{**by_genotype[json.dumps(m.genotype)], "knee": int(m is knee)} for m in front]
+
+
+def generation_row(generation: int, measured: Sequence[Measurement], seconds: float) -> Row:
+    """A row of generations.csv: best and median of the first objective, on the generation's own state."""
+    values = [m.objectives[0] for m in measured]
+    return {
+        "generation": generation,
+        "state": measured[0].state,
+        "n": len(measured),
+        "best": repr(min(values)),
+        "median": repr(statistics.median(values)),
+        "seconds": f"{seconds:.4f}",
+    }
+
+
+def read_generations(
+    rows: Sequence[Mapping[str, str]], objectives: Sequence[str], protocol: str, generations: int
+) -> list[list[Measurement]]:
+    """The measurements of the first `generations` generations, from the rows of history.csv."""
+    read: list[list[Measurement]] = [[] for _ in range(generations)]
+    for row in rows:
+        details = {name: float(row[name]) for name in FIGURES}
+        values = tuple(details[name] for name in objectives)
+        genotype = tuple(json.loads(row["genotype"]))
+        read[int(row["generation"])].append(Measurement(genotype, values, int(row["state"]), protocol, details))
+    return read
