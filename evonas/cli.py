@@ -82,10 +82,8 @@ def run_command(
 
     settings = experiment.check(data)
     folder = out or default_out(settings.search.algorithm, settings.dataset.name, settings.seed)
-    lines = reporter(quiet)
-    lines.line(f"run folder: {folder}")
     with _resumable(folder):
-        result = experiment.start(settings, folder, lines, Stopwatch(STARTED))
+        result = experiment.start(settings, folder, reporter(quiet), Stopwatch(STARTED))
     _print_summary(folder, result)
 
 
@@ -228,8 +226,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _fail(str(error))
     except UsageError as error:
         _fail(error.format_message())  # type: ignore[attr-defined]
-    except BrokenPipeError:
-        sys.exit(1)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -85,6 +85,7 @@ def start(settings: Settings, out: Path, reporter: Reporter, stopwatch: Stopwatc
     require_free(out)
     experiment = Experiment(settings, reporter, stopwatch or Stopwatch())  # reads the data before anything is written
     with RunFolder.create(out, settings) as folder:
+        reporter.line(f"run folder: {out}")
         return experiment.execute(folder)
 
 
