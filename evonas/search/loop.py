@@ -42,11 +42,11 @@ def search(
     is left. record: called once a generation, with its number, candidates, measurements and evaluations spent so far.
     """
     for generation in range(first, generations):
+        if evaluations is not None and spent >= evaluations:
+            break  # before anything is fine-tuned for a population that nobody will measure
         population = algorithm.ask()  # every genotype that the next selection will compare
         adapt(problem, population)  # fine-tune the supernet on the region of this population: a new state
         population, cost = affordable(problem, population, None if evaluations is None else evaluations - spent)
-        if not population:
-            break
         measured = evaluate(problem, [candidate.genotype for candidate in population])  # all on that one state
         algorithm.tell(measured)  # selection happens here and nowhere else
         spent += cost

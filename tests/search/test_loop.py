@@ -74,6 +74,19 @@ def test_the_last_generation_is_cut_to_what_the_budget_leaves(budget: int, sizes
     assert spent == min(budget, 40)
 
 
+def test_a_spent_budget_ends_the_search_before_the_supernet_is_touched_again() -> None:
+    class Adapts(SumOfGenes):
+        adapted = 0
+
+        def adapt(self, genotypes: list[Genotype]) -> None:
+            self.adapted += 1
+
+    problem = Adapts()
+    algorithm = ga(population=10, generations=9, elites=1, immigrants=1)
+    search(algorithm, problem, generations=9, evaluations=20, record=lambda *row: None)
+    assert problem.adapted == 2
+
+
 def test_what_is_measured_on_the_present_state_costs_nothing() -> None:
     class Remembers(SumOfGenes):
         def __init__(self) -> None:
