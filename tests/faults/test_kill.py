@@ -34,36 +34,44 @@ def compared(run: Path) -> Any:
     return tables, json.loads((run / "result.json").read_text())["best"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
-def test_a_run_killed_again_and_again_ends_as_the_unbroken_one(tmp_path: Path, seed: int) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    options = [word for assignment in SMALL for word in ("--set", assignment)]
-    start = command("run", "ga", "--seed", str(seed), "--out", str(tmp_path / "killed"), *options)
-    begin = time.monotonic()
-    unbroken = command("run", "ga", "--seed", str(seed), "--out", str(tmp_path / "unbroken"), *options)
-    subprocess.run(unbroken, check=True, env=environment, capture_output=True)
-    length = time.monotonic() - begin
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
+
+@pytest.mark.slow
+def test_runs_killed_again_and_again_end_as_the_unbroken_ones(tmp_path: Path) -> None:
+    kills = seed = 0
+    while kills < KILLS:
+        killed, unbroken = tmp_path / f"killed-{seed}", tmp_path / f"unbroken-{seed}"
+        kills += run_with_kills(killed, unbroken, seed, at_most=KILLS - kills)
+        assert compared(killed) == compared(unbroken)
+        assert not list(killed.rglob("*.tmp")), "what a kill left half-written is gone"
+        seed += 1
+    print(f"{kills} kills in {seed} runs")  # noqa: T201
+
+
+def run_with_kills(killed: Path, unbroken: Path, seed: int, at_most: int) -> int:
+    """Run one seed unbroken, and once more with kills at random moments; returns their number."""
+    options = [word for assignment in SMALL for word in ("--set", assignment)]
+    start = command("run", "ga", "--seed", str(seed), *options, "--out")
+    begin = time.monotonic()
+    subprocess.run([*start, str(unbroken)], check=True, env=ENVIRONMENT, capture_output=True)
+    length = time.monotonic() - begin
     rng = random.Random(seed)
-    kills = 0
-    while True:
-        going = (tmp_path / "killed").exists()
+    for kills in range(at_most):
         process = subprocess.Popen(
-            command("resume", str(tmp_path / "killed")) if going else start,
-            env=environment,
+            command("resume", str(killed)) if killed.exists() else [*start, str(killed)],
+            env=ENVIRONMENT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
         try:
-            # Once the kills are done, let it end. Until then the moment is anywhere from before the first import on.
-            _, errors = process.communicate(timeout=rng.uniform(0.1, 0.5) * length if kills < KILLS // 4 else None)
+            # The moment is anywhere from before the first import on.
+            _, errors = process.communicate(timeout=rng.uniform(0.1, 0.5) * length)
             assert process.returncode == 0, errors.decode()
-            break
+            return kills
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            kills += 1
-    assert kills >= 2
-    assert compared(tmp_path / "killed") == compared(tmp_path / "unbroken")
-    assert not list((tmp_path / "killed").rglob("*.tmp")), "what a kill left half-written is gone"
+    last = command("resume", str(killed)) if killed.exists() else [*start, str(killed)]
+    subprocess.run(last, check=True, env=ENVIRONMENT, capture_output=True)
+    return at_most
