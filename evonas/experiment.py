@@ -141,10 +141,10 @@ class Experiment:
     def execute(self, run: RunFolder) -> dict[str, Any]:
         """Do what is left to do in `run`, and return its result."""
         self.run = run
+        self.stopwatch.begin("setup")  # what lies behind: imports, data, networks
         state = run.latest()
         if state is not None:
             self._restore(state)
-        self.stopwatch.begin("setup")
         if self.phase == "warmup":
             self._warm_up()
         if self.phase == "search":

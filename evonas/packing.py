@@ -46,7 +46,10 @@ def pack(data: Any) -> dict[str, Any]:
 
 
 def unpack(packed: Mapping[str, Any]) -> Any:
-    """What `pack` was given; each tensor owns its memory. Raises KeyError, ValueError or RuntimeError for damaged data."""
+    """What `pack` was given, each tensor in memory of its own.
+
+    Raises KeyError, ValueError or RuntimeError for damaged data.
+    """
     flat = packed["flat"]
 
     def walk(node: Any) -> Any:
