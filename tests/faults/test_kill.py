@@ -23,7 +23,7 @@ SMALL = (
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "evonas", *arguments, "--quiet"]
+    return [sys.executable, "-m", "evonas", arguments[0], "--quiet", *arguments[1:]]
 
 
 def compared(run: Path) -> Any:
