@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 import torch
 from tests_support import tiny_settings
@@ -17,6 +18,10 @@ from evonas.supernet.training import SupernetTrainer
 
 # Nothing here is large enough for a second thread, and threads that wait for each other starve on a busy machine.
 torch.set_num_threads(1)
+
+# A time limit an example says nothing on a machine that others share; timing belongs to benchmarks.
+hypothesis.settings.register_profile("evonas", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("evonas")
 
 
 @pytest.fixture

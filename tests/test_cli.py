@@ -196,6 +196,8 @@ def test_an_interrupted_run_keeps_its_checkpoint_and_says_how_to_go_on(
     process = subprocess.Popen(
         [sys.executable, "-m", "evonas", "run", "--out", "run", *SETS, "--set", "supernet.epochs=3000"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
+        # What runs in the background of a script inherits an ignored SIGINT, and Python leaves it so.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 120
