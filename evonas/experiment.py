@@ -141,7 +141,7 @@ class Experiment:
     def execute(self, run: RunFolder) -> dict[str, Any]:
         """Do what is left to do in `run`, and return its result."""
         self.run = run
-        self.stopwatch.begin("setup")  # what lies behind: imports, data, networks
+        self.stopwatch.ready()
         state = run.latest()
         if state is not None:
             self._restore(state)

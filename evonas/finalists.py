@@ -55,7 +55,8 @@ class Finalists:
         """Train what is left to train; `ranked` are the genotypes of the final measuring, best first."""
         while (job := self._next(ranked)) is not None:
             role, genotype = job
-            training = self._taken_up(role, genotype)
+            with stopwatch("retrain"):
+                training = self._taken_up(role, genotype)
             with reporter.task(f"retrain {role}", self.settings.epochs, training.epoch) as task:
                 while not training.done:
                     with stopwatch("retrain"):

@@ -11,41 +11,47 @@ PHASES = ("setup", "warmup", "finetune", "measure", "algorithm", "io", "retrain"
 
 
 class Stopwatch:
-    """Seconds by phase. An inner phase's time is not counted in the outer one, so that phases add up to the total."""
+    """Seconds by phase, which add up to the total: at every moment one phase is counted, the innermost open one.
 
-    def __init__(self, started: float | None = None) -> None:
-        self._started = time.perf_counter() if started is None else started
-        self._before = 0.0
+    Outside every `with` block that is "setup" until `ready` is called, and "algorithm" from then on.
+    """
+
+    def __init__(self, started: float | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._mark = clock() if started is None else started
         self._seconds = dict.fromkeys(PHASES, 0.0)
-        self._inner: list[float] = []  # seconds spent in phases inside each open one
+        self._open = ["setup"]
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
-        """Count the time of a `with` block for `phase`."""
-        begin = time.perf_counter()
-        self._inner.append(0.0)
+        """Count the time of a `with` block for `phase`, and no longer for the phase outside."""
+        self._flush()
+        self._open.append(phase)
         try:
             yield
         finally:
-            elapsed = time.perf_counter() - begin
-            self._seconds[phase] += elapsed - self._inner.pop()
-            if self._inner:
-                self._inner[-1] += elapsed
+            self._flush()
+            self._open.pop()
 
-    def begin(self, phase: str) -> None:
-        """Count everything since the start that no phase has claimed for `phase`."""
-        self._seconds[phase] += max(0.0, time.perf_counter() - self._started - sum(self._seconds.values()))
+    def ready(self) -> None:
+        """End the set-up: imports, data and networks lie behind."""
+        self._flush()
+        self._open[0] = "algorithm"
 
     def seconds(self) -> dict[str, float]:
-        """Seconds by phase, and `total`: wall time, which also holds what no phase claims."""
-        total = self._before + time.perf_counter() - self._started
-        return {**self._seconds, "total": total}
+        """Seconds by phase, and `total`, their sum."""
+        self._flush()
+        return {**self._seconds, "total": sum(self._seconds.values())}
 
     def restore(self, seconds: dict[str, float]) -> None:
         """Add what an earlier process of the same run had counted."""
-        self._before += seconds["total"]
         for phase in PHASES:
             self._seconds[phase] += seconds[phase]
+
+    def _flush(self) -> None:
+        now = self._clock()
+        self._seconds[self._open[-1]] += now - self._mark
+        self._mark = now
 
 
 class Timed:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import random
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests_support import compared
 
 ROOT = Path(__file__).parent.parent.parent
 KILLS = 20
@@ -24,14 +22,6 @@ SMALL = (
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "evonas", arguments[0], "--quiet", *arguments[1:]]
-
-
-def compared(run: Path) -> Any:
-    tables = []
-    for name in ("history.csv", "pareto.csv"):
-        with (run / name).open(newline="") as file:
-            tables.append([{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)])
-    return tables, json.loads((run / "result.json").read_text())["best"]
 
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}

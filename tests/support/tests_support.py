@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,6 +37,22 @@ TINY = (
 def tiny_settings(*assignments: str) -> Settings:
     """Settings of a run that takes a second; further assignments on top."""
     return build(with_assignments({}, [*TINY, *assignments]))
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file by column."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def compared(run: Path) -> tuple[Any, ...]:
+    """What two equal runs have in common: history and front without their times, and the best."""
+
+    def without_times(name: str) -> list[dict[str, str]]:
+        return [{k: v for k, v in row.items() if k not in ("seconds", "latency_ms")} for row in rows(run / name)]
+
+    best = json.loads((run / "result.json").read_text())["best"]
+    return without_times("history.csv"), without_times("pareto.csv"), best
 
 
 def snapshot(parts: Any) -> dict[str, Any]:
