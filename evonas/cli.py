@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from evonas.config import read_yaml, shipped, shipped_folders, with_assignments
+from evonas.config import Settings, read_yaml, shipped, shipped_folders, with_assignments
 from evonas.errors import ConfigError, EvonasError, nearest
 
 STARTED = time.perf_counter()
@@ -42,13 +43,16 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 @app.command("run")
 def run_command(
     algorithm: Annotated[
-        str | None, typer.Argument(metavar="[ALGORITHM]", help="ga (default: search.algorithm).")
+        str | None, typer.Argument(metavar="[ALGORITHM]", help="ga, random or aging (default: search.algorithm).")
     ] = None,
     dataset: Annotated[str | None, typer.Option(metavar="NAME", help="A data set of `evonas datasets`.")] = None,
     data_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder with the images; nothing is downloaded then.")
     ] = None,
     space: Annotated[str | None, typer.Option(metavar="NAME", help="A space of `evonas spaces`.")] = None,
+    table: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Search a table of trained networks: a CSV file, or nb-macro.")
+    ] = None,
     config: Annotated[
         str | None, typer.Option(metavar="FILE", help="Settings file, or the name of a shipped one (digits, ...).")
     ] = None,
@@ -61,30 +65,23 @@ def run_command(
     quiet: Quiet = False,
 ) -> None:
     """Search, then train the network found. Without options: a small search on handwritten digits, in minutes."""
-    data = read_yaml(_base_file(config, dataset))
-    options: list[tuple[str, Any]] = [
-        ("search.algorithm", algorithm),
-        ("dataset.name", dataset),
-        ("dataset.dir", None if data_dir is None else str(data_dir)),
-        ("space.name", space),
-        ("seed", seed),
-        ("device", device),
-    ]
-    for key, value in options:
-        if value is not None:
-            _put(data, key, value)
-    data = with_assignments(data, assign or [])
+    more = [("search.algorithm", algorithm), ("seed", seed), ("device", device)]
+    data = _settings_data(config, dataset, data_dir, space, table, more, assign)
     require_own_packages()
 
-    from evonas import experiment
+    from evonas.plan import check
     from evonas.progress import reporter
     from evonas.stopwatch import Stopwatch
 
-    settings = experiment.check(data)
+    settings = check(data)
+    if settings.audit.table is not None:
+        from evonas import reports
+
+        reports.truth(settings)  # a table that cannot be used is a mistake to learn of before the training
     folder = out or default_out(settings.search.algorithm, settings.dataset.name, settings.seed)
     with _resumable(folder):
-        result = experiment.start(settings, folder, reporter(quiet), Stopwatch(STARTED))
-    _print_summary(folder, result)
+        result = _runner(settings).start(settings, folder, reporter(quiet), Stopwatch(STARTED))
+    _finish(folder, settings, result)
 
 
 @app.command("resume")
@@ -98,13 +95,14 @@ def resume_command(run: Run, quiet: Quiet = False) -> None:
         return
     require_own_packages()
 
-    from evonas import experiment
+    from evonas.config import build
     from evonas.progress import reporter
     from evonas.stopwatch import Stopwatch
 
+    settings = build(read_yaml(run / "config.yaml"))
     with _resumable(run):
-        result = experiment.resume(run, reporter(quiet), Stopwatch(STARTED))
-    _print_summary(run, result)
+        result = _runner(settings).resume(run, reporter(quiet), Stopwatch(STARTED))
+    _finish(run, settings, result)
 
 
 @app.command("show")
@@ -117,10 +115,81 @@ def show_command(run: Run, quiet: Quiet = False) -> None:
     show(run, Console(no_color=quiet))
 
 
+@app.command("correlate")
+def correlate_command(
+    run: Run,
+    table: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Table of the truth; default: the run's own.")
+    ] = None,
+    assign: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Such as table.genotype=ops.")
+    ] = None,
+    genotypes: Annotated[int | None, typer.Option(metavar="N", help="Networks to score; default: audit's.")] = None,
+    trainings: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="Columns of repeated trainings, for the noise ceiling.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Rank correlation of a run's supernet with a table of trained networks: RUN/audit.csv, correlation.csv, plots/."""
+    require_own_packages()
+    from evonas import reports
+    from evonas.progress import reporter
+
+    settings = reports.settings_of(run, assign or [])
+    against = reports.truth(settings, table, trainings.split(",") if trainings else ())
+    if genotypes is not None or not (run / "audit.csv").is_file():
+        from evonas.experiment import score_states
+
+        changes = {"table": against.table.name, "genotypes": genotypes or settings.audit.genotypes}
+        score_states(run, settings.audit.model_copy(update=changes), reporter(quiet))
+    _print_correlation(run, reports.correlate(run, against))
+
+
+@app.command("ablate")
+def ablate_command(
+    config: Annotated[str | None, typer.Option(metavar="FILE", help="Settings of the arm `full`.")] = None,
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="A data set of `evonas datasets`.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with the images.")] = None,
+    space: Annotated[str | None, typer.Option(metavar="NAME", help="A space of `evonas spaces`.")] = None,
+    table: Annotated[str | None, typer.Option(metavar="FILE", help="Search a table of trained networks.")] = None,
+    assign: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting.")] = None,
+    arms: Annotated[str | None, typer.Option(metavar="A,B,...", help="Arms beside `full`; default: all.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Paired seeds.")] = 20,
+    supernets: Annotated[int, typer.Option(min=1, metavar="N", help="Warmed-up supernets they are spread over.")] = 3,
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Runs side by side, one thread each.")] = 1,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the grid; goes on where it stopped.")] = Path(
+        "runs/ablation"
+    ),
+    quiet: Quiet = False,
+) -> None:
+    """Run one search with one decision changed at a time, in paired seeds, and write the table of what that did."""
+    data = _settings_data(config, dataset, data_dir, space, table, [], assign)
+    require_own_packages()
+    from evonas import ablate, reports
+    from evonas.plan import check
+    from evonas.progress import reporter
+
+    settings = check(data)
+    named = settings.table.file or settings.audit.table
+    against = None if named is None else reports.truth(settings)
+    with _resumable(out):
+        grid = ablate.run_grid(
+            settings,
+            out,
+            arms=arms.split(",") if arms else None,
+            seeds=seeds,
+            supernets=supernets,
+            jobs=jobs,
+            reporter=reporter(quiet),
+        )
+        tables = reports.ablation(out, grid, against)
+    _print_ablation(out, tables)
+
+
 @app.command("datasets")
 def datasets_command(quiet: Quiet = False) -> None:
     """List the data sets."""
-    from evonas.data import DATASETS
+    from evonas.datasets import DATASETS
 
     for name, spec in DATASETS.items():
         typer.echo(f"{name:<15} {spec.title}")
@@ -157,6 +226,34 @@ def require_own_packages() -> None:
             )
 
 
+def _runner(settings: Settings) -> ModuleType:
+    """The module whose `start` and `resume` do such a run; torch is imported only where networks are trained."""
+    return importlib.import_module("evonas.experiment" if settings.table.file is None else "evonas.table_search")
+
+
+def _settings_data(
+    config: str | None,
+    dataset: str | None,
+    data_dir: Path | None,
+    space: str | None,
+    table: str | None,
+    more: list[tuple[str, Any]],
+    assign: list[str] | None,
+) -> dict[str, Any]:
+    """The settings that the options describe, as plain data: a file, then options, then assignments."""
+    data = read_yaml(_base_file(config, dataset, table))
+    options: list[tuple[str, Any]] = [
+        ("dataset.name", dataset),
+        ("dataset.dir", None if data_dir is None else str(data_dir)),
+        ("table.file", table),
+        *more,
+    ]
+    for key, value in options:
+        if value is not None:
+            _put(data, key, value)
+    return with_assignments(data, [*([f"space.name={space}"] if space is not None else []), *(assign or [])])
+
+
 def _put(data: dict[str, Any], key: str, value: object) -> None:
     section, _, name = key.rpartition(".")
     if not section:
@@ -165,7 +262,7 @@ def _put(data: dict[str, Any], key: str, value: object) -> None:
         data[section] = {**data[section], name: value}
 
 
-def _base_file(config: str | None, dataset: str | None) -> Path:
+def _base_file(config: str | None, dataset: str | None, table: str | None) -> Path:
     """The settings file that a command starts from. Raises ConfigError where there is none."""
     if config is not None:
         path = Path(config)
@@ -176,7 +273,8 @@ def _base_file(config: str | None, dataset: str | None) -> Path:
             names = sorted({file.stem for folder in shipped_folders() for file in folder.glob("*.yaml")})
             raise ConfigError(f"--config {config!r} is no file and no shipped settings{nearest(config, names)}")
         return found
-    found = shipped(dataset or "digits") or shipped("digits")
+    # A table has no use for the training budgets of a data set.
+    found = shipped("table" if table is not None else dataset or "digits") or shipped("digits")
     assert found is not None, "the package ships digits.yaml"
     return found
 
@@ -208,6 +306,30 @@ class _resumable:  # noqa: N801 - reads as a sentence
         )
         typer.echo(f"stopped{way}", err=True)
         raise SystemExit(130 if issubclass(kind, KeyboardInterrupt) else 143)
+
+
+def _finish(folder: Path, settings: Settings, result: dict[str, Any]) -> None:
+    """Rank correlation where the run was audited, and the summary."""
+    if (folder / "audit.csv").is_file():
+        from evonas import reports
+
+        _print_correlation(folder, reports.correlate(folder, reports.truth(settings)))
+    _print_summary(folder, result)
+
+
+def _print_correlation(folder: Path, found: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+
+    from evonas.show import correlation_table
+
+    Console().print(correlation_table(found))
+    typer.echo(f"all of it is in {folder / 'correlation.csv'}, the plots in {folder / 'plots'}")
+
+
+def _print_ablation(folder: Path, tables: dict[str, Any]) -> None:
+    for metric in tables:
+        typer.echo((folder / metric / "ablation.md").read_text(encoding="utf-8"))
+    typer.echo(f"all of it is in {folder}: runs.csv, and a folder for each of {', '.join(tables) or 'no metric'}")
 
 
 def _print_summary(folder: Path, result: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ Every problem is reported at once; an unknown key names the nearest known one.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -40,7 +41,9 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_sequence)]
 class Model(BaseModel):
     """Base of all settings: frozen, strict in types, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, validate_by_alias=True, validate_by_name=True, serialize_by_alias=True
+    )
 
 
 class DatasetSettings(Model):
@@ -95,12 +98,32 @@ class SinglePathSettings(SpaceSettings):
         return self
 
 
+class NBMacroSettings(SpaceSettings):
+    """The space of NAS-Bench-Macro; the defaults are the published networks."""
+
+    name: Literal["nb-macro"] = "nb-macro"
+    width: Count = Field(32, description="channels of the stem; the stages have 2, 4 and 8 times as many")
+    head: Natural = Field(1280, description="channels of the last 1x1 convolution; 0: none")
+
+
+class NB201Settings(SpaceSettings):
+    """The cells of NAS-Bench-201; the defaults are the published networks."""
+
+    name: Literal["nb201"] = "nb201"
+    width: Count = Field(16, description="channels of the stem and the first stage; each later stage doubles them")
+    cells: Count = Field(5, description="cells of each of the three stages")
+
+
 OPERATION = re.compile(
     r"(?P<kind>conv|sep|maxpool|avgpool)(?P<kernel>[13579])|(?P<mb>mb)(?P<mbkernel>[3579])x(?P<expansion>[1-9])|skip"
 )
 
 # A new space: its settings here, its class in `evonas.spaces`, its networks in `evonas.networks`.
-SPACE_SETTINGS: dict[str, type[SpaceSettings]] = {"single-path": SinglePathSettings}
+SPACE_SETTINGS: dict[str, type[SpaceSettings]] = {
+    "single-path": SinglePathSettings,
+    "nb-macro": NBMacroSettings,
+    "nb201": NB201Settings,
+}
 
 
 def _space(value: object) -> object:
@@ -122,8 +145,13 @@ class SupernetSettings(Model):
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="SGD momentum")
     weight_decay: NotNegative = Field(3e-4, description="SGD weight decay")
     clip: Positive = Field(5.0, description="largest norm of the gradient of a step")
-    sampler: Literal["uniform", "fair"] = Field(
-        "uniform", description="uniform: one path a step; fair: every operation of every layer once a step"
+    sampler: Literal["uniform", "fair", "deiso"] = Field(
+        "uniform",
+        description="uniform: one path a step; fair: every operation of every layer once a step; deiso: networks "
+        "uniformly, however many genotypes mean one",
+    )
+    source: str | None = Field(
+        None, alias="from", description="RUN whose warmed-up supernet is taken instead of a warm-up; null: none"
     )
 
 
@@ -153,6 +181,9 @@ class FinetuneSettings(Model):
     epochs: Annotated[float, Field(gt=0, le=1000)] = Field(
         1.0, description="passes over the weights part a generation; fractions are allowed"
     )
+    when: Literal["generation", "candidate"] = Field(
+        "generation", description="candidate: train each before it is measured, one after another; stamps it unfair"
+    )
     lr: Positive = Field(0.01, description="SGD rate at the start of the one cosine (to 0) over the whole search")
     sampler: Literal["region", "uniform"] = Field("region", description="where the paths of a phase come from")
     weights: RegionWeights = RegionWeights()  # type: ignore[call-arg]
@@ -173,24 +204,67 @@ class MeasureSettings(Model):
 class SearchSettings(Model):
     """The evolutionary search."""
 
-    algorithm: str = Field("ga", description="ga")
-    population: Annotated[int, BeforeValidator(_whole), Field(ge=2)] = Field(50, description="genotypes a generation")
-    generations: Count = Field(20, description="populations measured, the first included")
+    algorithm: str = Field("ga", description="ga, random or aging")
+    population: Annotated[int, BeforeValidator(_whole), Field(ge=2)] | None = Field(
+        None, description="genotypes a generation; null: 50, or what suits the evaluations"
+    )
+    generations: Count | None = Field(
+        None, description="populations measured, the first included; null: 20, or what the evaluations pay for"
+    )
     elites: Natural = Field(2, description="best genotypes that enter the next population, to be measured again")
-    immigrants: Natural = Field(3, description="random genotypes that enter each population")
+    immigrants: Natural | None = Field(
+        None, description="random genotypes that enter each population; null: one for each 16 of it"
+    )
     tournament: Count = Field(3, description="genotypes drawn for one tournament")
     crossover: Share = Field(0.9, description="probability that a child has two parents")
     mutation: Share = Field(0.1, description="probability that a unit is redrawn; at least one is")
+    novelty: Share = Field(
+        0.0,
+        description="probability that a child is drawn again when its network was measured before",
+    )
     evaluations: Count | None = Field(None, description="cap on measured genotypes; null: none")
+    scheme: Literal["generational", "mu_plus_lambda", "topk_archive"] = Field(
+        "generational", description="population policy of the GA: generational, mu_plus_lambda or topk_archive"
+    )
+    archive: Annotated[int, BeforeValidator(_whole), Field(ge=2)] = Field(
+        10, description="genotypes that topk_archive keeps as parents"
+    )
+    stale: bool = Field(
+        False, description="true: parents keep fitness of older supernet states; stamps the result unfair"
+    )
+    region: Literal["population", "parents"] = Field(
+        "population", description="what the supernet is fine-tuned on: all that is measured next, or its parents"
+    )
 
     @model_validator(mode="after")
     def _room(self) -> SearchSettings:
-        if self.elites + self.immigrants >= self.population:
+        if self.population is not None and self.elites + (self.immigrants or 0) >= self.population:
             raise ValueError(
-                f"elites {self.elites} + immigrants {self.immigrants} leave no room for children in a population of "
-                f"{self.population}; lower one of them"
+                f"elites {self.elites} + immigrants {self.immigrants or 0} leave no room for children in a population "
+                f"of {self.population}; lower one of them"
             )
+        if self.stale and self.scheme == "generational":
+            raise ValueError("stale needs scheme mu_plus_lambda or topk_archive; a generational population has no past")
         return self
+
+    def completed(self, on_table: bool = False, budget: bool = False) -> SearchSettings:
+        """The settings with the open numbers filled in; with `budget`, that of evaluations too.
+
+        The population that suits a budget of E evaluations is a fiftieth of it, 10 at least and 50 at most: small
+        populations get more generations out of few evaluations (docs/results.md has the measurements).
+        """
+        evaluations, population, generations = self.evaluations, self.population, self.generations
+        if population is None:
+            population = 50 if evaluations is None else min(max(evaluations // 50, 10), 50)
+        if generations is None:
+            # On a table elites cost nothing, so the budget ends the search and not the number of generations.
+            paid = 20 if evaluations is None else math.ceil(evaluations / population)
+            generations = evaluations if on_table and evaluations is not None else paid
+        if budget and evaluations is None:
+            evaluations = population * generations
+        immigrants = population // 16 if self.immigrants is None else self.immigrants
+        numbers = {"evaluations": evaluations, "population": population, "generations": generations}
+        return SearchSettings.model_validate({**self.model_dump(), **numbers, "immigrants": immigrants})
 
 
 OBJECTIVES = ("error", "loss", "params", "flops")
@@ -199,27 +273,52 @@ OBJECTIVES = ("error", "loss", "params", "flops")
 class ProblemSettings(Model):
     """What is minimised."""
 
-    objectives: Names | None = Field(None, description="of error, loss, params, flops; null: the algorithm's own")
+    objectives: Names | None = Field(
+        None, description="of error, loss, params, flops, or a table's columns; null: the algorithm's own"
+    )
 
     @model_validator(mode="after")
-    def _known(self) -> ProblemSettings:
-        for name in self.objectives or ():
-            if name not in OBJECTIVES:
-                raise ValueError(f"objective {name!r} is unknown{nearest(name, OBJECTIVES)}")
+    def _once(self) -> ProblemSettings:
         if self.objectives is not None and len(set(self.objectives)) != len(self.objectives):
             raise ValueError("objectives holds a name twice; name each once")
         return self
 
 
+class TableSettings(Model):
+    """A ground-truth table that is searched instead of a supernet."""
+
+    file: str | None = Field(None, description="CSV file, or nb-macro, which is shipped; null: a supernet is searched")
+    genotype: str | None = Field(None, description="column of the genotypes, one digit a gene")
+    fitness: str | None = Field(None, description="column of the accuracies in percent that the search sees")
+    report: str | None = Field(None, description="column of the accuracies that are reported; null: that of fitness")
+    params: str | None = Field(None, description="column of the parameters; null: `params`, or counted by the space")
+    flops: str | None = Field(None, description="column of the multiply-adds; null: `flops`, or counted by the space")
+
+
+class AuditSettings(Model):
+    """Rank correlation with a ground-truth table at every supernet state; for study, it changes nothing of the run."""
+
+    table: str | None = Field(
+        None, description="table of the truth, its columns named by table.genotype and table.report; null: no audit"
+    )
+    genotypes: Count = Field(
+        200, description="networks that are scored at every state, drawn once, at most all there are"
+    )
+    seed: Natural = Field(0, description="seed of that draw, so that all runs score the same networks")
+    probe: Natural = Field(32, description="members of each population that are scored on its state and on the next")
+
+
 class FinalSettings(Model):
     """The final choice, made on the last supernet state."""
 
+    remeasure: bool = Field(True, description="false: choose by stored fitness of all states; stamps the result unfair")
     candidates: Count | None = Field(None, description="most genotypes that are measured again; null: the population")
 
 
 class RetrainSettings(Model):
     """Training from scratch, of the chosen network and of the references it is held against."""
 
+    enabled: bool = Field(True, description="false: the run ends with the choice, and no test error is reported")
     top: Count = Field(1, description="networks that compete for the final choice, trained on the weights part alone")
     epochs: Count = Field(30, description="passes over the weights and fitness parts together")
     batch_size: Count = Field(64, description="images a step")
@@ -250,8 +349,18 @@ class Settings(Model):
     measure: MeasureSettings = MeasureSettings()  # type: ignore[call-arg]
     search: SearchSettings = SearchSettings()  # type: ignore[call-arg]
     problem: ProblemSettings = ProblemSettings()  # type: ignore[call-arg]
+    table: TableSettings = TableSettings()  # type: ignore[call-arg]
+    audit: AuditSettings = AuditSettings()  # type: ignore[call-arg]
     final: FinalSettings = FinalSettings()  # type: ignore[call-arg]
     retrain: RetrainSettings = RetrainSettings()  # type: ignore[call-arg]
+
+    @model_validator(mode="after")
+    def _objectives_known(self) -> Settings:
+        if self.table.file is None:  # else they may be columns of the table, which checks them when it is read
+            for name in self.problem.objectives or ():
+                if name not in OBJECTIVES:
+                    raise ValueError(f"objective {name!r} is unknown{nearest(name, OBJECTIVES)}")
+        return self
 
 
 class _Loader(yaml.SafeLoader):
@@ -320,6 +429,8 @@ def with_assignments(data: Mapping[str, Any], assignments: Iterable[str]) -> dic
         if not sign or not key.strip():
             raise ConfigError(f"--set {assignment!r} is no assignment; expected key=value, as in search.population=16")
         *parents, last = key.strip().split(".")
+        if key.strip() == "space.name":
+            _change_space(result, value.strip())
         place = result
         for parent in parents:
             if not isinstance(place.get(parent), dict):
@@ -327,6 +438,13 @@ def with_assignments(data: Mapping[str, Any], assignments: Iterable[str]) -> dic
             place = place[parent]
         place[last] = parse_yaml(value, f"--set {key}")
     return result
+
+
+def _change_space(data: dict[str, Any], name: str) -> None:
+    """Drop what the settings say of another space than `name`: its keys mean nothing to this one."""
+    space = data.get("space")
+    if isinstance(space, dict) and space.get("name", "single-path") != name:
+        data["space"] = {}
 
 
 def _copied(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -369,7 +487,7 @@ def _known_keys(path: list[str], data: Mapping[str, Any]) -> list[str]:
             model = SPACE_SETTINGS.get(name, SpaceSettings)
         else:
             model = _model_in(model.model_fields[part].annotation)
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _model_in(annotation: Any) -> type[BaseModel]:

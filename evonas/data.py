@@ -18,34 +18,13 @@ from torch import Tensor
 
 from evonas.class_names import CLASS_NAMES
 from evonas.config import DatasetSettings
+from evonas.datasets import DATASETS, Spec
 from evonas.errors import DataError, nearest
 from evonas.image_files import all_grey, class_folders, list_split, read_images
 
 Arrays = tuple[np.ndarray, np.ndarray]  # images uint8 (N, H, W, C), labels (N,)
 DIGITS_SPLIT_SEED = 20230715  # of the test part of digits, which scikit-learn ships without an official one
 TEST_ORDER_SEED = 0  # of the order of every test part, whatever the order of the files
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What is known of a data set before it is read; null of a folder of images, where the images tell."""
-
-    title: str
-    classes: int | None
-    size: int | None
-    flip: bool
-    crop: int | None
-    torchvision: str | None = None
-
-
-DATASETS: dict[str, Spec] = {
-    "digits": Spec("handwritten digits, 1,797 of 8x8, grey, 10 classes; in scikit-learn", 10, 8, False, 1),
-    "cifar10": Spec("CIFAR-10, 60,000 of 32x32, colour, 10 classes", 10, 32, True, 4, "CIFAR10"),
-    "cifar100": Spec("CIFAR-100, 60,000 of 32x32, colour, 100 classes", 100, 32, True, 4, "CIFAR100"),
-    "fashion_mnist": Spec("Fashion-MNIST, 70,000 of 28x28, grey, 10 classes", 10, 28, True, 2, "FashionMNIST"),
-    "svhn": Spec("SVHN, 99,289 of 32x32, colour, 10 classes", 10, 32, False, 2, "SVHN"),
-    "imagefolder": Spec("your own images: --data-dir with train/<class>/* and test/<class>/*", None, None, True, None),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -363,10 +342,8 @@ def fixed_batches(part: Part, batch_size: int) -> Iterator[tuple[Tensor, Tensor]
 
 
 __all__ = [
-    "DATASETS",
     "ImageData",
     "Part",
-    "Spec",
     "batches_per_epoch",
     "fixed_batches",
     "load",

@@ -7,12 +7,12 @@ import platform
 import subprocess
 from pathlib import Path
 
-import torch
 
-
-def device_name(device: torch.device) -> str:
+def device_name(device: str) -> str:
     """The device in words: the GPU's name, or the processor's with its number of cores."""
-    if device.type == "cuda":
+    if device.startswith("cuda"):
+        import torch
+
         return torch.cuda.get_device_name(device)
     model = platform.processor() or platform.machine()
     try:

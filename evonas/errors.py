@@ -18,6 +18,10 @@ class DataError(EvonasError):
     """A data set that is not there, or not in the layout expected."""
 
 
+class TableError(EvonasError):
+    """A ground-truth table that is not there, or malformed."""
+
+
 class RunError(EvonasError):
     """A run folder that is not one, is in use, or cannot be read."""
 
@@ -28,6 +32,10 @@ class DeviceError(EvonasError):
 
 class TrainingError(EvonasError):
     """Training that cannot go on with these settings."""
+
+
+class AnalysisError(EvonasError):
+    """Results that cannot be analysed: a file that is not there or malformed, or a comparison that does not hold."""
 
 
 class StaleFitnessError(RuntimeError):

@@ -11,50 +11,34 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
+from evonas.audit import Audit
 from evonas.complexity import Complexity
-from evonas.config import Settings, build
-from evonas.data import DATASETS, ImageData, load
+from evonas.config import AuditSettings, Settings
+from evonas.data import ImageData, load
 from evonas.environment import commit, device_name, versions
-from evonas.errors import ConfigError, DeviceError, nearest
+from evonas.errors import DeviceError, RunError
 from evonas.finalists import Finalists
-from evonas.history import front_rows, generation_row, measurement_rows, read_generations
+from evonas.history import Row, front_rows, generation_row, measurement_rows, read_generations
 from evonas.networks import build_supernet, initialised
+from evonas.plan import ALGORITHMS, check, complete, unfair
 from evonas.progress import Reporter, duration
 from evonas.retrain import ScratchTraining
 from evonas.run import RunFolder, require_free
 from evonas.search.base import Algorithm, Candidate
-from evonas.search.final import candidates
+from evonas.search.final import by_stored_fitness, candidates
 from evonas.search.fitness import Measurement, knee, pareto_front, ranked
-from evonas.search.ga import GeneticAlgorithm
 from evonas.search.loop import evaluate, search
 from evonas.seeding import Seeds
 from evonas.spaces import Genotype, build_space
 from evonas.stopwatch import Stopwatch, Timed
 from evonas.supernet.measuring import Measurer
 from evonas.supernet.training import SupernetTrainer
+from evonas.warmed import load_warmed_up, metadata
 from problems.supernet import SupernetProblem
 
-ALGORITHMS: dict[str, type[GeneticAlgorithm]] = {"ga": GeneticAlgorithm}
-
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-
-
-def check(data: Mapping[str, Any]) -> Settings:
-    """Settings of plain data, with the names of data set and algorithm known. Raises ConfigError with every problem."""
-    problems = []
-    for section, key, known in (("dataset", "name", DATASETS), ("search", "algorithm", ALGORITHMS)):
-        part = data.get(section)
-        name = part.get(key) if isinstance(part, Mapping) else None
-        if isinstance(name, str) and name not in known:
-            problems.append(f"{section}.{key} {name!r} is unknown{nearest(name, known)}")
-    try:
-        settings = build(data)
-    except ConfigError as error:
-        problems.insert(0, str(error))
-    if problems:
-        raise ConfigError("; ".join(problems))
-    return settings
 
 
 def effective(settings: Settings) -> Settings:
@@ -62,16 +46,21 @@ def effective(settings: Settings) -> Settings:
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise DeviceError("device is cuda, and torch sees no CUDA device here; use --device cpu or --device auto")
     device = "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
-    objectives = settings.problem.objectives or ALGORITHMS[settings.search.algorithm].default_objectives
     folder = settings.dataset.dir
+    table = settings.audit.table
+    if table is not None and Path(table).is_file():
+        table = str(Path(table).absolute())
+    source = settings.supernet.source
+    supernet = {"source": None if source is None else str(Path(source).expanduser().absolute())}
     dataset = {"dir": None if folder is None else str(Path(folder).expanduser().absolute())}
-    return settings.model_copy(
+    return complete(settings).model_copy(
         update={
             "device": device,
             "threads": settings.threads or torch.get_num_threads(),
             "memory_format": settings.memory_format or "channels_last",
             "dataset": settings.dataset.model_copy(update=dataset),
-            "problem": settings.problem.model_copy(update={"objectives": objectives}),
+            "supernet": settings.supernet.model_copy(update=supernet),
+            "audit": settings.audit.model_copy(update={"table": table}),
         }
     )
 
@@ -93,15 +82,43 @@ def resume(path: Path, reporter: Reporter, stopwatch: Stopwatch | None = None) -
     """Go on with an unfinished run from its last checkpoint; returns what result.json holds."""
     with RunFolder.open(path) as folder:
         settings = effective(check(folder.settings().model_dump(mode="json")))
-        return Experiment(settings, reporter, stopwatch or Stopwatch()).execute(folder)
+        own = path if settings.supernet.source is not None and state_files(path) else None
+        return Experiment(settings, reporter, stopwatch or Stopwatch(), warmed_up=own).execute(folder)
+
+
+def score_states(path: Path, audit: AuditSettings, reporter: Reporter) -> None:
+    """Write RUN/audit.csv of a finished run: the audited networks on every supernet state that it kept."""
+    with RunFolder.open(path) as folder:
+        settings = effective(check(folder.settings().model_dump(mode="json")))
+        settings = settings.model_copy(update={"audit": audit})
+        files = state_files(path)
+        if not files:
+            raise RunError(f"{path} holds no supernet states; let its warm-up end first (`evonas resume {path}`)")
+        experiment = Experiment(settings, reporter, Stopwatch(), warmed_up=path)
+        assert experiment.audit is not None
+        rows: list[Row] = []
+        with reporter.task("states", len(files)) as task:
+            for state, file in files.items():
+                experiment.supernet.load_state_dict(load_file(file))
+                rows += experiment.audit.rows(state, [], [])
+                task.advance()
+        folder.write_table("audit.csv", rows)
+
+
+def state_files(run: Path) -> dict[int, Path]:
+    """The supernet states that a run has kept, by number."""
+    found = {int(p.stem.removeprefix("state-")): p for p in (run / "supernet").glob("state-*.safetensors")}
+    return dict(sorted(found.items()))
 
 
 class Experiment:
     """The parts of one run, and its phases in order: warmup, search, retrain, done."""
 
-    def __init__(self, settings: Settings, reporter: Reporter, stopwatch: Stopwatch) -> None:
+    def __init__(
+        self, settings: Settings, reporter: Reporter, stopwatch: Stopwatch, warmed_up: Path | None = None
+    ) -> None:
         assert settings.threads is not None and settings.memory_format is not None
-        assert settings.problem.objectives is not None
+        assert settings.problem.objectives is not None and settings.search.generations is not None
         torch.set_num_threads(settings.threads)
         self.settings = settings
         self.reporter = reporter
@@ -119,15 +136,23 @@ class Experiment:
         self.trainer = SupernetTrainer(
             self.space, supernet, self.data, settings.supernet, settings.finetune, self.seeds, self.memory_format
         )
+        measurer = Measurer(supernet, self.data, settings.measure, self.memory_format)
         self.problem = SupernetProblem(
             self.space,
             self.trainer,
-            Measurer(supernet, self.data, settings.measure, self.memory_format),
+            measurer,
             self.complexity,
             settings.problem.objectives,
             settings.search.generations,
         )
-        self.algorithm: Algorithm = ALGORITHMS[settings.search.algorithm](self.space, settings.search, self.seeds)
+        kind = ALGORITHMS[settings.search.algorithm]
+        self.audit = (
+            Audit(self.space, measurer, self.complexity, settings.audit) if settings.audit.table is not None else None
+        )
+        source = warmed_up or settings.supernet.source
+        self.warmed_up = None if source is None else load_warmed_up(Path(source), settings, self.data.digest)
+        self.algorithm: Algorithm = kind(self.space, settings.search, self.seeds)
+        self.rounds = kind.rounds(settings.search)
         self.phase = "warmup"
         self.epoch = 0
         self.generation = 0
@@ -149,7 +174,7 @@ class Experiment:
             self._warm_up()
         if self.phase == "search":
             self._search()
-        if self.phase == "retrain":
+        if self.phase == "retrain" and self.settings.retrain.enabled:
             self._retrain()
         return self._finish()
 
@@ -184,6 +209,17 @@ class Experiment:
     # Warm-up ----------------------------------------------------------------------------------------------------
 
     def _warm_up(self) -> None:
+        if self.warmed_up is None:
+            self._train_warm_up()
+        else:
+            self.supernet.load_state_dict(dict(self.warmed_up.weights))
+        self.trainer.end_warm_up()
+        self.phase = "search"
+        with self.stopwatch("io"):
+            self._save_state()
+        self._checkpoint()
+
+    def _train_warm_up(self) -> None:
         epochs, steps = self.settings.supernet.epochs, self.trainer.steps_per_epoch
         with self.reporter.task("warm-up steps", epochs * steps, self.epoch * steps) as task:
             while self.epoch < epochs:
@@ -193,15 +229,16 @@ class Experiment:
                 task.advance(0, f"loss {loss:.3f}")
                 if self.epoch < epochs:
                     self._checkpoint()
-        self.trainer.end_warm_up()
-        self.phase = "search"
-        with self.stopwatch("io"):
-            self._save_state()
-        self._checkpoint()
 
     def _save_state(self) -> None:
-        metadata = {"state": str(self.problem.state), "split": self.data.digest}
-        self.run.write_weights(f"supernet/state-{self.problem.state}.safetensors", self.supernet.state_dict(), metadata)
+        source = self.warmed_up
+        seconds = self.stopwatch.seconds()["warmup"] if source is None else source.seconds
+        device = device_name(str(self.device)) if source is None else source.device
+        about = metadata(self.settings, self.data.digest, seconds, device)
+        if source is not None:
+            about["seed"] = str(source.seed)
+        about["state"] = str(self.problem.state)
+        self.run.write_weights(f"supernet/state-{self.problem.state}.safetensors", self.supernet.state_dict(), about)
 
     # Search -----------------------------------------------------------------------------------------------------
 
@@ -209,7 +246,7 @@ class Experiment:
         settings = self.settings.search
         last = self.stopwatch.seconds()["total"]
 
-        with self.reporter.task("generations", settings.generations, self.generation) as task:
+        with self.reporter.task("generations", self.rounds, self.generation) as task:
 
             def record(
                 generation: int, population: Sequence[Candidate], measured: Sequence[Measurement], spent: int
@@ -223,6 +260,7 @@ class Experiment:
                     rows = measurement_rows(self.space, generation, origins, measured, now - last)
                     self.run.append("history.csv", rows)
                     self.run.append("generations.csv", [generation_row(generation, measured, now - last)])
+                self._audit()
                 self.generation, self.spent = generation + 1, spent
                 last = now
                 self._checkpoint()
@@ -231,7 +269,7 @@ class Experiment:
             search(
                 Timed(self.algorithm, self.stopwatch, ask="algorithm", tell="algorithm"),  # type: ignore[arg-type]
                 Timed(self.problem, self.stopwatch, adapt="finetune", evaluate="measure"),
-                generations=settings.generations,
+                generations=self.rounds,
                 evaluations=settings.evaluations,
                 record=record,
                 first=self.generation,
@@ -239,19 +277,33 @@ class Experiment:
             )
         self._choose()
 
+    def _audit(self) -> None:
+        """Score the audited networks, once on each state."""
+        *before, present = self.generations
+        if self.audit is None or (before and before[-1][0].state == present[0].state):
+            return
+        previous = [m.genotype for m in before[-1]] if before else []
+        with self.stopwatch("audit"):
+            rows = self.audit.rows(present[0].state, [m.genotype for m in present], previous)
+        with self.stopwatch("io"):
+            self.run.append("audit.csv", rows)
+
     def _choose(self) -> None:
         """Measure the final candidates again, all on the last state, and keep them best first."""
         limit = self.settings.final.candidates or self.settings.search.population
+        assert limit is not None
         genotypes = candidates(self.space, self.generations, limit)
         with self.stopwatch("measure"):
             self.final = ranked(evaluate(self.problem, genotypes))
         with self.stopwatch("io"):
             origins = ["final"] * len(self.final)
-            rows = measurement_rows(self.space, self.settings.search.generations, origins, self.final, 0.0)
+            rows = measurement_rows(self.space, self.generation, origins, self.final, 0.0)
             self.run.append("history.csv", rows)
             front = pareto_front(self.final)
             self.run.write_table("pareto.csv", front_rows(rows, front, knee(front)))
             self._save_state()
+        if not self.settings.final.remeasure:
+            self.final = by_stored_fitness(self.space, self.generations, limit)
         self.phase = "retrain"
         self._checkpoint()
 
@@ -263,6 +315,9 @@ class Experiment:
 
     def _save_best(self, genotype: Genotype, training: ScratchTraining) -> None:
         self.run.write_weights("best/model.safetensors", training.model.state_dict(), {"weights": "retrained"})
+        self._describe_best(genotype, "retrained")
+
+    def _describe_best(self, genotype: Genotype, weights: str | None) -> None:
         self.run.write_json(
             "best/architecture.json",
             {
@@ -274,7 +329,7 @@ class Experiment:
                 "image_shape": list(self.data.shape),
                 "mean": list(self.data.mean),
                 "std": list(self.data.std),
-                "weights": "retrained",
+                "weights": weights,
             },
         )
 
@@ -282,7 +337,7 @@ class Experiment:
 
     def _finish(self) -> dict[str, Any]:
         seconds = self.stopwatch.seconds()
-        best = self.finalists.best
+        best = self._best()
         measured = next(m for m in self.final if list(m.genotype) == best["genotype"])
         result = {
             "complete": True,
@@ -291,7 +346,7 @@ class Experiment:
             "dataset": self.data.name,
             "space": self.space.name,
             "seed": self.settings.seed,
-            "device": device_name(self.device),
+            "device": device_name(str(self.device)),
             "threads": self.settings.threads,
             "versions": versions(),
             "commit": commit(),
@@ -299,7 +354,7 @@ class Experiment:
             "images": {"weights": len(self.data.weights), "fitness": len(self.data.fitness)},
             "generations": self.generation,
             "evaluations": self.spent,
-            "search_gpu_days": sum(seconds[p] for p in ("warmup", "finetune", "measure", "algorithm")) / 86400,
+            "search_gpu_days": self._search_seconds(seconds) / 86400,
             "retrain_gpu_days": seconds["retrain"] / 86400,
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
             "best": {
@@ -312,7 +367,34 @@ class Experiment:
             },
             "references": self.finalists.references,
             "competitors": self.finalists.competitors,
+            "unfair": unfair(self.settings),
+            "warmed_up": self._source(),
         }
         self.run.write_json("result.json", result)
         self.reporter.line(f"done in {duration(seconds['total'])}")
         return result
+
+    def _best(self) -> dict[str, Any]:
+        """The network that is reported: the retrained one, or without retraining the first of the final measuring."""
+        if self.settings.retrain.enabled:
+            return self.finalists.best
+        chosen = self.final[0].genotype
+        self._describe_best(chosen, None)
+        cost = self.complexity.of(chosen)
+        return {"genotype": list(chosen), "test_error": None, "params": cost.params, "flops": cost.flops}
+
+    def _search_seconds(self, seconds: Mapping[str, float]) -> float:
+        """Seconds of the search, with those of the warm-up that another run has done for it."""
+        own = sum(seconds[phase] for phase in ("warmup", "finetune", "measure", "algorithm"))
+        return own + (self.warmed_up.seconds if self.warmed_up is not None else 0.0)
+
+    def _source(self) -> dict[str, Any] | None:
+        """Where the warmed-up supernet came from; None where this run warmed it up."""
+        if self.warmed_up is None:
+            return None
+        return {
+            "from": self.settings.supernet.source,
+            "seed": self.warmed_up.seed,
+            "seconds": self.warmed_up.seconds,
+            "device": self.warmed_up.device,
+        }

@@ -16,7 +16,10 @@ Row = dict[str, object]
 def measurement_rows(
     space: Space, generation: int, origins: Sequence[str], measured: Sequence[Measurement], seconds: float
 ) -> list[Row]:
-    """Rows of history.csv; the `seconds` that a generation took are spread evenly over its members."""
+    """Rows of history.csv; the `seconds` that a generation took are spread evenly over its members.
+
+    A table has no loss, which is left empty then; objectives of other names get columns of their own.
+    """
     return [
         {
             "generation": generation,
@@ -25,9 +28,10 @@ def measurement_rows(
             "canonical": json.dumps(space.canonical(m.genotype)),
             "origin": origin,
             "error": repr(m.details["error"]),
-            "loss": repr(m.details["loss"]),
+            "loss": repr(m.details["loss"]) if "loss" in m.details else "",
             "params": int(m.details["params"]),
             "flops": int(m.details["flops"]),
+            **{name: repr(value) for name, value in m.details.items() if name not in FIGURES},
             "seconds": f"{seconds / len(measured):.4f}",
         }
         for origin, m in zip(origins, measured, strict=True)

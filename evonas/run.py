@@ -22,7 +22,7 @@ from evonas.config import Settings, build, read_yaml, to_yaml
 from evonas.errors import RunError
 
 FORMAT = 1  # of the run folder and its checkpoints
-TABLES = ("history.csv", "generations.csv")
+TABLES = ("history.csv", "generations.csv", "audit.csv")
 KEPT_CHECKPOINTS = 2
 
 
@@ -139,8 +139,17 @@ class RunFolder:
                 raise RunError(
                     f"{path} has format {loaded['format']}; this evonas reads {FORMAT}; use the version that wrote it"
                 )
-            return {name: int(loaded["lengths"][name]) for name in TABLES}, unpack(loaded["state"])
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError):
+            return {name: int(loaded["lengths"].get(name, 0)) for name in TABLES}, unpack(loaded["state"])
+        except (
+            OSError,
+            RuntimeError,
+            EOFError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            pickle.UnpicklingError,
+        ):
             return None
 
     def _cut(self, lengths: Mapping[str, int]) -> None:

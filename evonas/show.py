@@ -52,7 +52,8 @@ def summary(path: Path, result: dict[str, Any]) -> Group:
     table = Table(title=f"{result['algorithm']} on {result['dataset']}, seed {result['seed']}")
     for name, justify in (("network", "left"), ("test error %", "right"), ("params", "right"), ("flops", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    table.add_row("best", f"{best['test_error']:.2f}", f"{best['params']:,}", f"{best['flops']:,}", style="bold")
+    error = "-" if best["test_error"] is None else f"{best['test_error']:.2f}"
+    table.add_row("best", error, f"{best['params']:,}", f"{best['flops']:,}", style="bold")
     references = result["references"]
     if references is not None:
         for row in (references["largest"], *references["random"]):
@@ -65,10 +66,22 @@ def summary(path: Path, result: dict[str, Any]) -> Group:
         table,
         Text("best network, from the images down:"),
         drawing(best["architecture"]),
-        Text(f"supernet error {best['supernet_error']:.2f} % on the fitness part, {result['evaluations']} evaluations"),
+        *_unfair(result),
+        Text(f"{_source(result)} error {best['supernet_error']:.2f} %, {result['evaluations']} evaluations"),
         Text(f"{duration(seconds['total'])} on {result['device']}: {spent}"),
         Text(f"all of it is in {path}"),
     )
+
+
+def _source(result: dict[str, Any]) -> str:
+    if "table" in result:
+        return f"column {result['table']['fitness']}:"
+    return "supernet, on the fitness part:"
+
+
+def _unfair(result: dict[str, Any]) -> list[Text]:
+    reasons = ", ".join(result.get("unfair", []))
+    return [Text(f"UNFAIR: fitness of different supernet states was compared ({reasons})")] if reasons else []
 
 
 def drawing(architecture: list[str]) -> Text:
@@ -76,3 +89,22 @@ def drawing(architecture: list[str]) -> Text:
     width = max(len(layer) for layer in architecture)
     lines = ["  images", *(f"  | {layer:<{width}}" for layer in architecture), "  classes"]
     return Text("\n".join(line.rstrip() for line in lines))
+
+
+def correlation_table(rows: list[dict[str, Any]]) -> Table:
+    """Kendall's tau with its interval, by state and scorer, in the whole space and in its true top."""
+    table = Table(title="Kendall's tau with the truth (95 % bootstrap interval)")
+    for name in ("state", "scorer", "global", "true top 10 %", "true top 5 %", "regret"):
+        table.add_column(name, justify="left" if name == "scorer" else "right")
+    by_scorer: dict[tuple[Any, str], dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        by_scorer.setdefault((row["state"], row["scorer"]), {})[row["region"]] = row
+    for (state, scorer), regions in by_scorer.items():
+        cells = [_tau(regions[region]) for region in ("global", "top10", "top5") if region in regions]
+        regret = regions["global"]["regret"]
+        table.add_row("-" if state is None else str(state), scorer, *cells, "-" if regret is None else f"{regret:.2f}")
+    return table
+
+
+def _tau(row: dict[str, Any]) -> str:
+    return f"{row['kendall']:.3f} ({row['kendall_low']:.2f} to {row['kendall_high']:.2f})"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-PHASES = ("setup", "warmup", "finetune", "measure", "algorithm", "io", "retrain")
+PHASES = ("setup", "warmup", "finetune", "measure", "algorithm", "audit", "io", "retrain")
 
 
 class Stopwatch:
@@ -46,7 +46,7 @@ class Stopwatch:
     def restore(self, seconds: dict[str, float]) -> None:
         """Add what an earlier process of the same run had counted."""
         for phase in PHASES:
-            self._seconds[phase] += seconds[phase]
+            self._seconds[phase] += seconds.get(phase, 0.0)
 
     def _flush(self) -> None:
         now = self._clock()

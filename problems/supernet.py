@@ -49,6 +49,7 @@ class SupernetProblem(Problem):
         self.generations = generations
         self.progress = progress
         self._adapted = 0
+        self._untrained: int | None = None  # the phase whose candidates are trained one by one as they are measured
         self._trainer = trainer
         self._measurer = measurer
         self._complexity = complexity
@@ -66,7 +67,10 @@ class SupernetProblem(Problem):
         if phase < 0 or not self._trainer.finetune.enabled:
             return
         self._measured.clear()
-        self._trainer.fine_tune(population, phase, self.generations - 1, self.progress)
+        if self._trainer.finetune.when == "candidate":
+            self._untrained = phase
+        else:
+            self._trainer.fine_tune(population, phase, self.generations - 1, self.progress)
         self.state += 1
 
     def is_measured(self, genotype: Genotype) -> bool:
@@ -76,7 +80,7 @@ class SupernetProblem(Problem):
     def _evaluate(self, X: np.ndarray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         genotypes = [self.space.repair(row) for row in np.asarray(X, dtype=int).tolist()]
         waiting = [g for g in dict.fromkeys(genotypes) if g not in self._measured]
-        for genotype, scores in zip(waiting, self._measurer.measure(waiting), strict=True):
+        for genotype, scores in zip(waiting, self._scores(waiting), strict=True):
             self._measured[genotype] = scores
         costs = [self._complexity.of(g) for g in genotypes]
         columns: dict[str, list[float]] = {
@@ -87,6 +91,16 @@ class SupernetProblem(Problem):
         }
         out["F"] = np.column_stack([columns[name] for name in self.objectives]).astype(float)
         out.update({name: np.array(values, dtype=float) for name, values in columns.items()})
+
+    def _scores(self, genotypes: Sequence[Genotype]) -> list[tuple[float, float]]:
+        if self._untrained is None:
+            return self._measurer.measure(genotypes)
+        phase, self._untrained = self._untrained, None
+        scores = []
+        for index, genotype in enumerate(genotypes):
+            self._trainer.fine_tune_candidate(genotype, index, len(genotypes), phase, self.generations - 1)
+            scores += self._measurer.measure([genotype])
+        return scores
 
     def state_dict(self) -> dict[str, Any]:
         """Where the search stands, and what is measured on this state; the weights belong to the trainer."""

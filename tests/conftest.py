@@ -13,7 +13,7 @@ from evonas.config import Settings, build
 from evonas.data import ImageData, load
 from evonas.networks import Supernet, build_supernet, initialised
 from evonas.seeding import Seeds
-from evonas.spaces import SinglePathSpace, build_space
+from evonas.spaces import build_space
 from evonas.supernet.training import SupernetTrainer
 
 # Nothing here is large enough for a second thread, and threads that wait for each other starve on a busy machine.
@@ -42,18 +42,16 @@ class Parts:
     def __init__(self, settings: Settings, data: ImageData) -> None:
         self.settings = settings
         self.data = data
-        space = build_space(settings.space)
-        assert isinstance(space, SinglePathSpace)
-        self.space = space
+        self.space = build_space(settings.space)
         self.memory_format = (
             torch.channels_last if settings.memory_format == "channels_last" else torch.contiguous_format
         )
         with initialised(settings.seed):
-            self.supernet: Supernet = build_supernet(space, data.shape[0], len(data.classes))
+            self.supernet: Supernet = build_supernet(self.space, data.shape[0], len(data.classes))
             _randomise_norms(self.supernet)
         self.supernet.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.trainer = SupernetTrainer(
-            space,
+            self.space,
             self.supernet,
             data,
             settings.supernet,

@@ -43,7 +43,11 @@ def test_the_shipped_files_are_there() -> None:
         {
             "seed": st.integers(0, 2**31),
             "supernet": st.fixed_dictionaries({"lr": st.floats(1e-9, 1e9), "epochs": st.integers(0, 10**6)}),
-            "space": st.fixed_dictionaries({"width": st.integers(1, 512), "layers": st.just([1, 2, 3])}),
+            "space": st.one_of(
+                st.fixed_dictionaries({"width": st.integers(1, 512), "layers": st.just([1, 2, 3])}),
+                st.fixed_dictionaries({"name": st.just("nb-macro"), "head": st.integers(0, 512)}),
+                st.fixed_dictionaries({"name": st.just("nb201"), "cells": st.integers(1, 9)}),
+            ),
         }
     )
 )

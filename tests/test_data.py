@@ -20,7 +20,8 @@ from torch import Tensor
 from evonas.augmentation import augment, cutout, normalise
 from evonas.class_names import CLASS_NAMES
 from evonas.config import DatasetSettings
-from evonas.data import DATASETS, ImageData, Part, batches_per_epoch, fixed_batches, load, training_batches
+from evonas.data import ImageData, Part, batches_per_epoch, fixed_batches, load, training_batches
+from evonas.datasets import DATASETS
 from evonas.errors import DataError
 
 CPU = torch.device("cpu")

@@ -15,8 +15,9 @@ from tests_support import compared, rows, tiny_settings
 from evonas import experiment
 from evonas.config import Settings
 from evonas.data import ImageData, Part
-from evonas.experiment import Experiment, check, resume, start
+from evonas.experiment import Experiment, resume, start
 from evonas.networks import build_subnet
+from evonas.plan import check
 from evonas.progress import Silent
 from evonas.run import RunFolder
 from evonas.spaces import build_space

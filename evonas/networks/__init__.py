@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from evonas.networks.base import Supernet
+from evonas.networks.cell201 import NB201Subnet, NB201Supernet
 from evonas.networks.single_path import SinglePathSubnet, SinglePathSupernet
-from evonas.spaces import SinglePathSpace
+from evonas.spaces import NB201Space, SinglePathSpace
 from evonas.spaces.base import Genotype, Space
 
 __all__ = ["Supernet", "build_subnet", "build_supernet", "initialised"]
@@ -18,6 +19,8 @@ def build_supernet(space: Space, channels: int, classes: int) -> Supernet:
     """The supernet of a space for images of `channels` channels."""
     if isinstance(space, SinglePathSpace):
         return SinglePathSupernet(space, channels, classes)
+    if isinstance(space, NB201Space):
+        return NB201Supernet(space, channels, classes)
     raise AssertionError(f"no supernet for the space {space.name}")
 
 
@@ -25,6 +28,8 @@ def build_subnet(space: Space, genotype: Genotype, channels: int, classes: int) 
     """The stand-alone network of a genotype, with fresh weights."""
     if isinstance(space, SinglePathSpace):
         return SinglePathSubnet(space, genotype, channels, classes)
+    if isinstance(space, NB201Space):
+        return NB201Subnet(space, genotype, channels, classes)
     raise AssertionError(f"no subnet for the space {space.name}")
 
 

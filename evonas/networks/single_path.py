@@ -17,11 +17,11 @@ class SinglePathSupernet(Supernet):
 
     def __init__(self, space: SinglePathSpace, channels: int, classes: int) -> None:
         super().__init__()
-        self.stem = build_stem(channels, space.settings.width)
+        self.stem = build_stem(channels, space.stem)
         self.layers = nn.ModuleList(
             nn.ModuleList(build_block(operation, layer) for operation in space.operations) for layer in space.layers
         )
-        self.head = build_head(space.layers[-1].outputs, space.settings.head, classes)
+        self.head = build_head(space.layers[-1].outputs, space.head, classes)
 
     def forward(self, images: Tensor, genotype: Genotype) -> Tensor:
         """(N, C, H, W) to (N, classes) along one path."""
@@ -43,11 +43,11 @@ class SinglePathSubnet(nn.Module):
 
     def __init__(self, space: SinglePathSpace, genotype: Genotype, channels: int, classes: int) -> None:
         super().__init__()
-        self.stem = build_stem(channels, space.settings.width)
+        self.stem = build_stem(channels, space.stem)
         self.layers = nn.Sequential(
             *(build_block(space.operations[gene], layer) for gene, layer in zip(genotype, space.layers, strict=True))
         )
-        self.head = build_head(space.layers[-1].outputs, space.settings.head, classes)
+        self.head = build_head(space.layers[-1].outputs, space.head, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) to (N, classes)."""

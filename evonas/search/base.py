@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evonas.config import SearchSettings
 from evonas.search.fitness import Measurement
-from evonas.spaces.base import Genotype
+from evonas.seeding import Seeds
+from evonas.spaces.base import Genotype, Space
+
+ATTEMPTS = 200  # draws for each place: a space with fewer networks than places gives a smaller population
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,25 @@ class Algorithm(ABC):
     """
 
     default_objectives: tuple[str, ...] = ("error",)
+    follows_supernet: bool = True  # whether it can search while the supernet changes
+
+    @abstractmethod
+    def __init__(self, space: Space, settings: SearchSettings, seeds: Seeds) -> None:
+        """An algorithm at its start."""
+
+    @classmethod
+    def rounds(cls, settings: SearchSettings) -> int:
+        """Most times that it is asked."""
+        assert settings.generations is not None
+        return settings.generations
 
     @abstractmethod
     def ask(self) -> list[Candidate]:
         """The next population, complete, canonically distinct."""
+
+    def region(self, population: Sequence[Candidate]) -> list[Genotype]:
+        """The genotypes around which the supernet is fine-tuned before the asked `population` is measured."""
+        return [candidate.genotype for candidate in population]
 
     @abstractmethod
     def tell(self, measured: Sequence[Measurement]) -> None:
@@ -43,3 +62,18 @@ class Algorithm(ABC):
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
+
+
+def fill(
+    chosen: dict[Genotype, Candidate], space: Space, size: int, origin: str, draw: Callable[[], Genotype | None]
+) -> None:
+    """Add drawn genotypes up to `size`, none the same network as one that is there; the keys are canonical forms.
+
+    A draw of None counts as a failed attempt.
+    """
+    attempts = 0
+    while len(chosen) < size and attempts < ATTEMPTS * size:
+        genotype = draw()
+        if genotype is not None:
+            chosen.setdefault(space.canonical(genotype), Candidate(genotype, origin))
+        attempts += 1

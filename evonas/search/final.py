@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
 from evonas.search.fitness import Measurement, ranked
 from evonas.spaces.base import Genotype, Space
@@ -12,12 +12,16 @@ from evonas.spaces.base import Genotype, Space
 def candidates(space: Space, generations: Sequence[Sequence[Measurement]], limit: int) -> list[Genotype]:
     """At most `limit` genotypes: the best of every generation, then the second best of every one, and so on.
 
-    Each generation is ranked within itself, on its own state; between generations no order by fitness is formed, the
-    later one comes first. Distinct in canonical form. A member of the last generation that `limit` leaves out could
-    not have won: it lost on this very state to one that is in.
+    Each generation is ranked within itself, on its own state; between states no order by fitness is formed, the later
+    one comes first. Generations that were measured on one state (a table, a frozen supernet) are ranked together.
+    Distinct in canonical form. A member of the last generation that `limit` leaves out could not have won: it lost on
+    this very state to one that is in.
     """
     assert limit >= 1
-    by_rank = zip_longest(*(ranked(generation) for generation in reversed(generations)))
+    by_state: dict[tuple[int, str], list[Measurement]] = {}
+    for measurement in chain.from_iterable(reversed(generations)):
+        by_state.setdefault((measurement.state, measurement.protocol), []).append(measurement)
+    by_rank = zip_longest(*(ranked(pool) for pool in by_state.values()))
     chosen: dict[Genotype, Genotype] = {}
     for same_rank in by_rank:
         for measurement in filter(None, same_rank):
@@ -25,3 +29,14 @@ def candidates(space: Space, generations: Sequence[Sequence[Measurement]], limit
             if len(chosen) == limit:
                 return list(chosen.values())
     return list(chosen.values())
+
+
+def by_stored_fitness(space: Space, generations: Sequence[Sequence[Measurement]], limit: int) -> list[Measurement]:
+    """At most `limit` measurements, best first by the fitness that each was once given, whatever the state.
+
+    The unfair choice, for comparison only. Distinct in canonical form.
+    """
+    chosen: dict[Genotype, Measurement] = {}
+    for measurement in sorted(chain.from_iterable(generations), key=lambda m: m.rank_key):
+        chosen.setdefault(space.canonical(measurement.genotype), measurement)
+    return list(chosen.values())[:limit]

@@ -7,7 +7,7 @@ a tool and puts the caller's back, so that the global stream is neither read nor
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,12 +15,10 @@ from deap import base, tools
 
 from evonas.config import SearchSettings
 from evonas.errors import StaleFitnessError
-from evonas.search.base import Algorithm, Candidate
+from evonas.search.base import Algorithm, Candidate, fill
 from evonas.search.fitness import Measurement, require_comparable
 from evonas.seeding import Seeds, numpy_state, python_state, restore_python
 from evonas.spaces.base import Genotype, Space
-
-ATTEMPTS = 200  # draws for each place: a space with fewer networks than places gives a smaller population
 
 
 class Fitness(base.Fitness):
@@ -61,26 +59,37 @@ class Fitness(base.Fitness):
 class Individual(list[int]):
     """A measured genotype as DEAP wants it. Made anew from each measurement: no fitness is ever carried over."""
 
-    def __init__(self, measurement: Measurement) -> None:
+    def __init__(self, measurement: Measurement, guarded: bool = True) -> None:
         super().__init__(measurement.genotype)
         self.measurement = measurement
         self.fitness = Fitness((measurement.objectives[0], measurement.details.get("loss", 0.0)))
-        self.fitness.origin = (measurement.state, measurement.protocol)
+        self.fitness.origin = (measurement.state, measurement.protocol) if guarded else None
 
 
 class GeneticAlgorithm(Algorithm):
-    """Generational GA: elites as genes only, tournament, crossover, mutation, immigrants, complete replacement.
+    """Elites as genes only, tournament, crossover, mutation, immigrants, complete replacement.
 
     The next population is complete before anything of it is measured, so every comparison is made inside one generation
     on one supernet state. That reading of the paper's "population generation method" is our decision.
+
+    `search.scheme` gives other population policies to hold it against: mu_plus_lambda, where parents survive that
+    beat their children, and topk_archive, where the best ever seen are the parents (SPOS, arXiv 1904.00420). Both are
+    fair too, since `ask` returns parents and children alike; with `search.stale` it returns children alone, parents
+    keep the fitness of older states, and the guard is disarmed.
     """
 
     def __init__(self, space: Space, settings: SearchSettings, seeds: Seeds) -> None:
+        settings = settings.completed()
+        assert settings.population is not None and settings.immigrants is not None
         self.space = space
         self.settings = settings
+        self._size = settings.population
+        self._immigrants = settings.immigrants
         self._rng = seeds.numpy("search")
         self._tools_random = seeds.python("search.deap")
         self._population: list[Individual] = []
+        self._members: set[Genotype] = set()  # canonical forms of the population
+        self._known: set[Genotype] = set()  # canonical forms of everything that was ever measured
         self._toolbox = base.Toolbox()
         self._toolbox.register("select", tools.selTournament, tournsize=settings.tournament)
         self._toolbox.register("elites", tools.selBest)
@@ -99,40 +108,77 @@ class GeneticAlgorithm(Algorithm):
             random.setstate(outside)
 
     def ask(self) -> list[Candidate]:
-        """The next population; elites come first and carry genes, not fitness."""
+        """The next population; elites (or parents) come first and carry genes, not fitness."""
         chosen: dict[Genotype, Candidate] = {}
         if not self._population:
-            self._fill(chosen, self.settings.population, "initial", self._toolbox.immigrant)
+            fill(chosen, self.space, self._size, "initial", self._toolbox.immigrant)
             return list(chosen.values())
-        for elite in self._toolbox.elites(self._population, self.settings.elites):
-            chosen[self.space.canonical(tuple(elite))] = Candidate(tuple(elite), "elite")
-        self._fill(chosen, self.settings.population - self.settings.immigrants, "child", self._child)
-        self._fill(chosen, self.settings.population, "immigrant", self._toolbox.immigrant)
+        kept = self._kept()
+        for candidate in kept:
+            chosen[self.space.canonical(candidate.genotype)] = candidate
+        size = self._size if self.settings.scheme == "generational" else self._size + len(kept)
+        fill(chosen, self.space, size - self._immigrants, "child", lambda: self._new(self._child))
+        fill(chosen, self.space, size, "immigrant", lambda: self._new(self._toolbox.immigrant))
         return list(chosen.values())
 
-    def _child(self) -> Genotype:
+    def _kept(self) -> list[Candidate]:
+        """What is measured again beside the new ones, because the next selection compares it with them."""
+        if self.settings.scheme == "generational":
+            best = self._toolbox.elites(self._population, self.settings.elites)
+            return [Candidate(tuple(elite), "elite") for elite in best]
+        if self.settings.stale:
+            return []
+        return [Candidate(tuple(parent), "parent") for parent in self._population]
+
+    def region(self, population: Sequence[Candidate]) -> list[Genotype]:
+        """The asked genotypes, or with `search.region: parents` those that were in the last population too."""
+        if self.settings.region == "parents" and self._population:
+            return [tuple(parent) for parent in self._population]
+        return super().region(population)
+
+    def _parents(self) -> list[Individual]:
+        if self.settings.scheme == "topk_archive":  # all of the archive is good enough, as in SPOS
+            return [self._population[i] for i in self._rng.integers(len(self._population), size=2)]
         with self._own_random():
-            first, second = (tuple(parent) for parent in self._toolbox.select(self._population, 2))
+            pair: list[Individual] = self._toolbox.select(self._population, 2)
+        return pair
+
+    def _child(self) -> Genotype:
+        first, second = (tuple(parent) for parent in self._parents())
         child = self._toolbox.mate(first, second) if self._rng.random() < self.settings.crossover else first
         return self._toolbox.mutate(child)
 
-    def _fill(self, chosen: dict[Genotype, Candidate], size: int, origin: str, draw: Any) -> None:
-        """Add drawn genotypes up to `size`, none the same network as one that is there."""
-        attempts = 0
-        while len(chosen) < size and attempts < ATTEMPTS * size:
-            genotype = draw()
-            chosen.setdefault(self.space.canonical(genotype), Candidate(genotype, origin))
-            attempts += 1
+    def _new(self, draw: Callable[[], Genotype]) -> Genotype | None:
+        """A drawn genotype, or with probability `novelty` None where its network was measured before."""
+        genotype = draw()
+        novelty = self.settings.novelty
+        if self.settings.stale and self.space.canonical(genotype) in self._members:
+            return None  # it keeps the fitness that it has
+        if novelty > 0 and self.space.canonical(genotype) in self._known and self._rng.random() < novelty:
+            return None
+        return genotype
 
     def tell(self, measured: Sequence[Measurement]) -> None:
-        """Replace the population by what was measured, completely."""
+        """Replace the population by what was measured: completely, or by the best of it."""
         require_comparable(measured)
         # By genotype first, so that selection depends on no order but its own.
-        self._population = [Individual(m) for m in sorted(measured, key=lambda m: m.genotype)]
+        new = [self._individual(m) for m in sorted(measured, key=lambda m: m.genotype)]
+        if self.settings.scheme == "generational":
+            self._population = new
+        else:
+            size = self._size if self.settings.scheme == "mu_plus_lambda" else self.settings.archive
+            pool = [*self._population, *new] if self.settings.stale else new
+            self._population = self._toolbox.elites(pool, size)
+        self._members = {self.space.canonical(tuple(member)) for member in self._population}
+        self._known.update(self.space.canonical(m.genotype) for m in measured)
+
+    def _individual(self, measurement: Measurement) -> Individual:
+        return Individual(measurement, guarded=not self.settings.stale)
 
     def state_dict(self) -> dict[str, Any]:
-        """Population with its one state, and both random streams."""
+        """Population with its one state, what was ever measured, and both random streams."""
         return {
+            "known": [list(genotype) for genotype in sorted(self._known)],
             "population": [individual.measurement.to_plain() for individual in self._population],
             "rng": numpy_state(self._rng),
             "deap": python_state(self._tools_random),
@@ -142,7 +188,9 @@ class GeneticAlgorithm(Algorithm):
         """Go on from `state_dict`; the toolbox keeps the generator object, so only its state is put back."""
         self._rng.bit_generator.state = state["rng"]
         restore_python(self._tools_random, state["deap"])
-        self._population = [Individual(Measurement.from_plain(row)) for row in state["population"]]
+        self._known = {tuple(genotype) for genotype in state["known"]}
+        self._population = [self._individual(Measurement.from_plain(row)) for row in state["population"]]
+        self._members = {self.space.canonical(tuple(member)) for member in self._population}
 
 
 __all__ = ["Fitness", "GeneticAlgorithm", "Individual"]

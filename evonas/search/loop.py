@@ -45,7 +45,9 @@ def search(
         if evaluations is not None and spent >= evaluations:
             break  # before anything is fine-tuned for a population that nobody will measure
         population = algorithm.ask()  # every genotype that the next selection will compare
-        adapt(problem, population)  # fine-tune the supernet on the region of this population: a new state
+        adapt(
+            problem, algorithm.region(population)
+        )  # fine-tune the supernet on the region of this population: a new state
         population, cost = affordable(problem, population, None if evaluations is None else evaluations - spent)
         measured = evaluate(problem, [candidate.genotype for candidate in population])  # all on that one state
         algorithm.tell(measured)  # selection happens here and nowhere else
@@ -54,10 +56,10 @@ def search(
     return spent
 
 
-def adapt(problem: EvaluatesMatrix, population: Sequence[Candidate]) -> None:
-    """Let the problem fit itself to the population, where it can."""
+def adapt(problem: EvaluatesMatrix, region: Sequence[Genotype]) -> None:
+    """Let the problem fit itself to the region of a population, where it can."""
     if hasattr(problem, "adapt"):
-        problem.adapt([candidate.genotype for candidate in population])
+        problem.adapt(region)
 
 
 def affordable(

@@ -1,16 +1,23 @@
 """Search spaces: what a genotype is, and the operators on it."""
 
-from evonas.config import SinglePathSettings, SpaceSettings
+from evonas.config import NB201Settings, NBMacroSettings, SinglePathSettings, SpaceSettings
 from evonas.spaces.base import Genotype, Space
+from evonas.spaces.cell201 import NB201Space
+from evonas.spaces.nb_macro import NBMacroSpace
 from evonas.spaces.single_path import SinglePathSpace
 
-__all__ = ["SPACES", "Genotype", "SinglePathSpace", "Space", "build_space"]
+__all__ = ["SPACES", "Genotype", "NB201Space", "NBMacroSpace", "SinglePathSpace", "Space", "build_space"]
 
-SPACES: dict[str, type[Space]] = {"single-path": SinglePathSpace}
+SPACES: dict[str, type[Space]] = {"single-path": SinglePathSpace, "nb-macro": NBMacroSpace, "nb201": NB201Space}
 
 
 def build_space(settings: SpaceSettings) -> Space:
     """The space that the settings describe."""
-    if isinstance(settings, SinglePathSettings):
-        return SinglePathSpace(settings)
+    match settings:
+        case SinglePathSettings():
+            return SinglePathSpace(settings)
+        case NBMacroSettings():
+            return NBMacroSpace(settings)
+        case NB201Settings():
+            return NB201Space(settings)
     raise AssertionError(f"settings of {settings.name} have no space")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 Genotype = tuple[int, ...]
+
+TRIES = 1000  # draws outside the space before the last one is repaired; an operator that hangs would be worse
 
 
 class Space(ABC):
@@ -15,7 +17,8 @@ class Space(ABC):
 
     Laws, tested for every space: `repair` is idempotent and the identity on valid genotypes; `canonical` is idempotent
     and equal for genotypes that mean the same network; `mutate` returns another network; `crossover` takes each unit
-    from a parent at the same position. A subclass with units larger than a gene overrides `units`.
+    from a parent at the same position. A subclass with units larger than a gene overrides `units`; one whose genes
+    cannot all be combined overrides `is_valid` and `repair`, and the operators draw again what is not valid.
     """
 
     name: str
@@ -60,26 +63,32 @@ class Space(ABC):
 
     def sample(self, rng: np.random.Generator) -> Genotype:
         """A genotype drawn uniformly."""
-        return self.repair([int(gene) for gene in rng.integers(self.cardinalities)])
+        return self._drawn(lambda: rng.integers(self.cardinalities))
 
     def crossover(self, first: Genotype, second: Genotype, rng: np.random.Generator) -> Genotype:
         """A child that takes each unit from one of the parents with equal probability (uniform crossover)."""
-        child = list(first)
-        for unit, from_second in zip(self.units, rng.random(len(self.units)) < 0.5, strict=True):
-            if from_second:
-                child[unit] = second[unit]
-        return self.repair(child)
+
+        def draw() -> list[int]:
+            child = list(first)
+            for unit, from_second in zip(self.units, rng.random(len(self.units)) < 0.5, strict=True):
+                if from_second:
+                    child[unit] = second[unit]
+            return child
+
+        return self._drawn(draw)
 
     def mutate(self, genotype: Genotype, rate: float, rng: np.random.Generator) -> Genotype:
         """Another network: each unit is redrawn with probability `rate`, one at least.
 
         Operations have no order, so a unit is redrawn among all its other values (random reset) and not stepped.
         """
-        chosen = np.flatnonzero(rng.random(len(self.units)) < rate)
-        if len(chosen):
-            mutant = self._redrawn(genotype, chosen, rng)
-            if self.canonical(mutant) != self.canonical(genotype):
-                return mutant
+
+        def draw() -> Genotype:
+            return self._redrawn(genotype, np.flatnonzero(rng.random(len(self.units)) < rate), rng)
+
+        mutant = self._drawn(draw)
+        if self.canonical(mutant) != self.canonical(genotype):
+            return mutant
         return self.neighbour(genotype, 1, rng)  # nothing was chosen, or the changes cancelled each other
 
     def neighbour(self, genotype: Genotype, distance: int, rng: np.random.Generator) -> Genotype:
@@ -88,8 +97,16 @@ class Space(ABC):
         while True:
             count = int(rng.integers(1, min(distance, len(self.units)) + 1))
             mutant = self._redrawn(genotype, rng.choice(len(self.units), size=count, replace=False), rng)
-            if self.canonical(mutant) != original:
+            if self.is_valid(mutant) and self.canonical(mutant) != original:
                 return mutant
+
+    def _drawn(self, draw: Callable[[], Sequence[int] | np.ndarray]) -> Genotype:
+        """What `draw` gives, drawn again where it is not valid: a repair would take genes from no parent."""
+        for _ in range(TRIES):
+            genotype = tuple(int(gene) for gene in draw())
+            if self.is_valid(genotype):
+                return genotype
+        return self.repair(genotype)
 
     def _redrawn(self, genotype: Genotype, chosen: np.ndarray, rng: np.random.Generator) -> Genotype:
         mutant = list(genotype)
@@ -99,7 +116,7 @@ class Space(ABC):
                 others = self.cardinalities[gene] - 1
                 if others:
                     mutant[gene] = (mutant[gene] + 1 + int(rng.integers(others))) % (others + 1)
-        return self.repair(mutant)
+        return tuple(mutant)
 
     def frequencies(self, population: Sequence[Genotype], beta: float) -> list[np.ndarray]:
         """Probability of each value of each gene in a population, n_genes arrays of shape (cardinality,).
@@ -115,4 +132,15 @@ class Space(ABC):
 
     def sample_from(self, frequencies: Sequence[np.ndarray], rng: np.random.Generator) -> Genotype:
         """A genotype whose genes are drawn from `frequencies` one by one."""
-        return self.repair([int(rng.choice(len(p), p=p)) for p in frequencies])
+        return self._drawn(lambda: [int(rng.choice(len(p), p=p)) for p in frequencies])
+
+    def multiplicity(self, genotype: Genotype) -> int:
+        """Number of valid genotypes that mean the same network as this valid one, itself included."""
+        return 1
+
+    def cost(self, genotype: Genotype, image_shape: tuple[int, int, int], classes: int) -> tuple[int, int] | None:
+        """(parameters, multiply-adds for one image) by arithmetic alone; None where the space has no closed form.
+
+        image_shape: (C, H, W). It is defined for all combinations of genes, valid or not.
+        """
+        return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from math import comb
 
 from evonas.config import OPERATION, SinglePathSettings
 from evonas.spaces.base import Genotype, Space
@@ -49,25 +50,30 @@ def parse_operation(name: str) -> Operation:
     return Operation(name, "skip")
 
 
+def _layers(channels: int, settings: SinglePathSettings) -> tuple[Layer, ...]:
+    """Where the layers of the settings sit behind a stem of `channels` channels."""
+    layers = []
+    for stage, (count, stride) in enumerate(zip(settings.layers, settings.strides, strict=True)):
+        width = settings.width * 2**stage
+        for position in range(count):
+            layers.append(Layer(channels, width, stride if position == 0 else 1))
+            channels = width
+    return tuple(layers)
+
+
 class SinglePathSpace(Space):
     """Chains of choice blocks, described by `SinglePathSettings` alone."""
 
     name = "single-path"
 
-    def __init__(self, settings: SinglePathSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: SinglePathSettings, stem: int | None = None) -> None:
+        """stem: channels before the first layer; None: those of the first stage."""
+        self.stem = stem or settings.width
+        self.head = settings.head
+        self.stages = settings.layers
         self.operations = tuple(parse_operation(name) for name in settings.operations)
-        self.layers = self._layers()
+        self.layers = _layers(self.stem, settings)
         self._skip = next((i for i, op in enumerate(self.operations) if op.kind == "skip"), None)
-
-    def _layers(self) -> tuple[Layer, ...]:
-        layers, channels = [], self.settings.width
-        for stage, (count, stride) in enumerate(zip(self.settings.layers, self.settings.strides, strict=True)):
-            width = self.settings.width * 2**stage
-            for position in range(count):
-                layers.append(Layer(channels, width, stride if position == 0 else 1))
-                channels = width
-        return tuple(layers)
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
@@ -77,11 +83,20 @@ class SinglePathSpace(Space):
     def canonical(self, genotype: Genotype) -> Genotype:
         """The genotype with the identities of each stage moved to its end."""
         result: list[int] = []
-        bounds = [0, *accumulate(self.settings.layers)]
+        bounds = [0, *accumulate(self.stages)]
         for start, end in pairwise(bounds):
             kept = [g for i, g in enumerate(genotype[start:end], start) if not self._is_identity(i, g)]
             result += kept + [self._skip or 0] * (end - start - len(kept))
         return tuple(result)
+
+    def multiplicity(self, genotype: Genotype) -> int:
+        """Number of ways to place the identities of each stage among its layers that keep the shape."""
+        ways, start = 1, 0
+        for count in self.stages:
+            free = [layer for layer in range(start, start + count) if self.layers[layer].keeps_shape]
+            ways *= comb(len(free), sum(self._is_identity(layer, genotype[layer]) for layer in free))
+            start += count
+        return ways
 
     def _is_identity(self, layer: int, gene: int) -> bool:
         return gene == self._skip and self.layers[layer].keeps_shape

@@ -29,12 +29,27 @@ def fair_paths(space: Space, rng: np.random.Generator) -> Iterator[Paths]:
         columns = [
             np.concatenate([rng.permutation(n) for _ in range(math.ceil(most / n))])[:most] for n in space.cardinalities
         ]
-        yield [space.repair([int(column[row]) for column in columns]) for row in range(most)]
+        paths = [tuple(int(column[row]) for column in columns) for row in range(most)]
+        if all(space.is_valid(path) for path in paths):  # a repaired path would be taken more often than the others
+            yield paths
+
+
+def deiso_paths(space: Space, rng: np.random.Generator) -> Iterator[Paths]:
+    """One path a step, such that every network is equally likely, however many genotypes mean it (Ning et al. 2021).
+
+    Uniform genotypes are accepted with probability 1 / (number of genotypes that mean the network), so that the
+    genotypes of one network share its probability equally and all their weights are trained.
+    """
+    while True:
+        genotype = space.sample(rng)
+        if rng.random() * space.multiplicity(genotype) < 1.0:
+            yield [genotype]
 
 
 WARM_UP_SAMPLERS: dict[str, Callable[[Space, np.random.Generator], Iterator[Paths]]] = {
     "uniform": uniform_paths,
     "fair": fair_paths,
+    "deiso": deiso_paths,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from typing import Any
 
 import torch
@@ -128,6 +128,20 @@ class SupernetTrainer:
             return cosine(self.finetune.lr, 0.0, (phase + step / steps) / phases)
 
         return self._train(self._endless(phase, steps), paths, rate, "finetune.lr", progress)
+
+    def fine_tune_candidate(self, genotype: Genotype, index: int, members: int, phase: int, phases: int) -> float:
+        """The share of phase `phase` that candidate `index` of `members` has, on its own path alone.
+
+        Supernet Shifting (arXiv 2403.11380) trains each candidate right before it is measured. What a candidate scores
+        then depends on how many came before it, which is why this is for comparison only.
+        """
+        steps = max(1, round(self.steps_per_phase(members) / members))
+
+        def rate(step: int) -> float:
+            return cosine(self.finetune.lr, 0.0, (phase + (index + step / steps) / members) / phases)
+
+        batches = self._endless(phase * MOST_PASSES + index, steps)
+        return self._train(batches, repeat([genotype]), rate, "finetune.lr", lambda steps: None)
 
     def _endless(self, phase: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
         """`steps` batches of phase `phase`, from as many passes as they take."""

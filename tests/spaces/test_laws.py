@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evonas.config import SinglePathSettings
-from evonas.spaces import SPACES, SinglePathSpace, Space
+from evonas.config import NB201Settings, NBMacroSettings, SinglePathSettings
+from evonas.spaces import SPACES, NB201Space, NBMacroSpace, SinglePathSpace, Space
 
-EXAMPLES = {
+EXAMPLES: dict[str, Space] = {
     "single-path": SinglePathSpace(SinglePathSettings()),
     "single-path of one stage": SinglePathSpace(
         SinglePathSettings(layers=(5,), strides=(1,), operations=("conv3", "skip", "sep7"))
@@ -16,6 +16,8 @@ EXAMPLES = {
     "single-path without skip": SinglePathSpace(
         SinglePathSettings(layers=(2, 2), strides=(2, 2), operations=("conv3", "avgpool3", "mb3x6"))
     ),
+    "nb-macro": NBMacroSpace(NBMacroSettings()),
+    "nb201": NB201Space(NB201Settings()),
 }
 
 
@@ -52,7 +54,14 @@ def test_repair_refuses_a_wrong_length(space: Space) -> None:
 def test_operators_stay_inside_the_space(name: str, seed: int) -> None:
     space, rng = EXAMPLES[name], np.random.default_rng(seed)
     first, second = space.sample(rng), space.sample(rng)
-    for genotype in (first, space.crossover(first, second, rng), space.mutate(first, 0.3, rng)):
+    frequencies = space.frequencies([first, second], beta=0.5)
+    for genotype in (
+        first,
+        space.crossover(first, second, rng),
+        space.mutate(first, 0.3, rng),
+        space.neighbour(first, 2, rng),
+        space.sample_from(frequencies, rng),
+    ):
         assert space.is_valid(genotype)
         assert all(type(gene) is int for gene in genotype), "plain integers, so that JSON takes them"
 
@@ -68,9 +77,9 @@ def test_a_child_takes_each_unit_from_a_parent_at_the_same_position(name: str, s
 
 def test_crossover_takes_from_both_parents_about_equally(space: Space) -> None:
     rng = np.random.default_rng(0)
-    first, second = (0,) * space.n_genes, (1,) * space.n_genes
+    first, second = (1,) * space.n_genes, (2,) * space.n_genes
     share = np.mean([space.crossover(first, second, rng) for _ in range(2000)])
-    assert abs(share - 0.5) < 0.02
+    assert abs(share - 1.5) < 0.02
 
 
 @given(names, seeds, st.sampled_from([0.0, 0.1, 1.0]))
@@ -95,6 +104,23 @@ def test_canonical_is_idempotent_and_valid(name: str, seed: int) -> None:
     canonical = space.canonical(space.sample(np.random.default_rng(seed)))
     assert space.is_valid(canonical)
     assert space.canonical(canonical) == canonical
+
+
+@given(names, seeds)
+def test_a_description_has_one_phrase_a_unit(name: str, seed: int) -> None:
+    space = EXAMPLES[name]
+    assert len(space.describe(space.sample(np.random.default_rng(seed)))) == len(space.units)
+
+
+@given(names, seeds, st.integers(1, 40), st.integers(1, 200))
+def test_costs_grow_with_the_image_and_the_classes(name: str, seed: int, size: int, classes: int) -> None:
+    space = EXAMPLES[name]
+    genotype = space.sample(np.random.default_rng(seed))
+    cost = space.cost(genotype, (3, size, size), classes)
+    if cost is None:
+        return
+    larger = space.cost(genotype, (3, size + 1, size), classes + 1)
+    assert larger is not None and all(a < b for a, b in zip(cost, larger, strict=True))
 
 
 def test_frequencies_are_counts_smoothed_by_a_uniform_prior(space: Space) -> None:

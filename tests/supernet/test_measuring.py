@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests_support import same, snapshot
+from tests_support import SMALL_SPACES, same, snapshot
 
 from evonas.augmentation import normalise
 from evonas.config import MeasureSettings
@@ -25,9 +25,9 @@ def population(made: Any, n: int = 8) -> list[tuple[int, ...]]:
     return [made.space.sample(rng) for _ in range(n)]
 
 
-@pytest.fixture
-def trained(parts: Any) -> Any:
-    made = parts()
+@pytest.fixture(params=["single-path", "nb201"])
+def trained(parts: Any, request: pytest.FixtureRequest) -> Any:
+    made = parts(SMALL_SPACES[request.param])
     made.trainer.warm_up_epoch(0)
     return made
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from evonas.config import Settings, build, with_assignments
@@ -32,6 +33,16 @@ TINY = (
     "retrain.batch_size=256",
     "retrain.references=1",
 )
+
+# By name: an assignment on top of TINY that makes a small space of each.
+SMALL_SPACES = {
+    "single-path": "space.width=4",
+    "nb-macro": "space={name: nb-macro, width: 4, head: 8}",
+    "nb201": "space={name: nb201, width: 4, cells: 1}",
+}
+
+NB201_TABLE = Path(__file__).resolve().parents[3] / "shared" / "benchmarks" / "nb201_cifar.csv"
+needs_nb201_table = pytest.mark.skipif(not NB201_TABLE.is_file(), reason=f"the table {NB201_TABLE} is not there")
 
 
 def tiny_settings(*assignments: str) -> Settings:

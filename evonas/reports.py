@@ -1,0 +1,171 @@
+"""What the command line makes of finished runs: rank correlation with a table, and the table of an ablation."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.ablation_report import write_ablation
+from analysis.audit import read_audit
+from analysis.correlation import between_states, rows, write_correlation
+from analysis.correlation_plots import plot_scatter, plot_states
+from evonas.ablate import Job
+from evonas.config import Settings, TableSettings, build, read_yaml
+from evonas.errors import RunError
+from evonas.run import read_result, read_table, require_run
+from evonas.seeding import Seeds
+from evonas.spaces import Genotype, Space, build_space
+from evonas.table import SHIPPED, SHIPPED_RUNS, Table, complete, read
+
+REGRET = "regret"
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A table as the truth of a space: its column of accuracies, and those of repeated trainings where it has them."""
+
+    table: Table
+    space: Space
+    column: str
+    runs: tuple[str, ...]
+
+    def of(self, genotypes: Sequence[Genotype]) -> np.ndarray:
+        """True accuracies in percent, shape (n,)."""
+        return self.table.numbers(self.column, self._rows(genotypes))
+
+    def repeated(self, genotypes: Sequence[Genotype]) -> np.ndarray | None:
+        """Accuracies of the repeated trainings, shape (n, runs); None where the table has fewer than two."""
+        if len(self.runs) < 2:
+            return None
+        found = self._rows(genotypes)
+        return np.column_stack([self.table.numbers(name, found) for name in self.runs])
+
+    @property
+    def best(self) -> float:
+        """The highest true accuracy of the space in percent."""
+        return float(self.table.accuracies(self.column).max())
+
+    def _rows(self, genotypes: Sequence[Genotype]) -> list[int]:
+        return [self.table.row(genotype, self.space) for genotype in genotypes]
+
+
+def truth(settings: Settings, file: str | None = None, runs: Sequence[str] = ()) -> Truth:
+    """The truth for a run's space: the table `file`, else that of its audit or of its search.
+
+    Columns are those of the settings' table section. Raises TableError for a table that cannot be used, RunError where
+    none is named.
+    """
+    name = file or settings.audit.table or settings.table.file
+    if name is None:
+        raise RunError("name the table of the truth by --table FILE")
+    columns = settings.table.model_dump(exclude={"file"})
+    columns["fitness"] = columns["fitness"] or columns["report"]
+    chosen = complete(TableSettings(file=name, **columns))
+    space = build_space(settings.space)
+    table = read(chosen, space)
+    assert chosen.report is not None and chosen.file is not None
+    names = tuple(runs) or (SHIPPED_RUNS.get(chosen.file, ()) if chosen.file in SHIPPED else ())
+    for column in (chosen.report, *names):
+        table.accuracies(column)
+    return Truth(table, space, chosen.report, names)
+
+
+def correlate(run: Path, against: Truth) -> list[dict[str, object]]:
+    """Rank correlation of RUN/audit.csv: RUN/correlation.csv, drift.csv and plots/; returns the rows of the first."""
+    audit = read_audit(run / "audit.csv")
+    genotypes = [tuple(genotype) for genotype in audit["genotype"]]
+    true = against.of(genotypes)
+    # The members of the population are no sample of the space: they show drift, and have no place in these rankings.
+    uniform = (audit["probe"] == "uniform").to_numpy() if "probe" in audit else np.ones(len(audit), dtype=bool)
+    repeated = against.repeated([g for g, kept in zip(genotypes, uniform, strict=True) if kept])
+    found = rows(audit[uniform], true[uniform], Seeds(0).numpy("bootstrap"), seeds=repeated)
+    write_correlation(run / "correlation.csv", found)
+    changes = between_states(audit)
+    if changes:
+        write_correlation(run / "drift.csv", changes)
+    _plots(run / "plots", audit[uniform], true[uniform], found)
+    return found
+
+
+def _plots(folder: Path, audit: pd.DataFrame, true: np.ndarray, found: Sequence[dict[str, Any]]) -> None:
+    folder.mkdir(exist_ok=True)
+    for state in sorted({int(audit["state"].min()), int(audit["state"].max())}):
+        chosen = (audit["state"] == state).to_numpy()
+        for suffix in ("svg", "png"):
+            plot_scatter(
+                folder / f"scatter-state-{state}.{suffix}",
+                -audit["loss"].to_numpy(float)[chosen],
+                true[chosen],
+                score_label="score on the supernet: -loss (nats)",
+                title=f"state {state}",
+            )
+    for suffix in ("svg", "png"):
+        plot_states(folder / f"correlation-by-state.{suffix}", found)
+
+
+def ablation(out: Path, jobs: Sequence[Job], against: Truth | None) -> dict[str, pd.DataFrame]:
+    """The grid's runs.csv, and one folder of table and plot for each metric that its runs have."""
+    grid = pd.DataFrame([_row(job, against) for job in jobs])
+    grid.to_csv(out / "runs.csv", index=False)
+    labels = {
+        REGRET: "regret of the choice (points of accuracy)",
+        "test_error": "test error of the retrained choice (%)",
+        "tau": "Kendall's tau on the last state, by loss",
+        "tau_top10": "Kendall's tau within the true top 10 %, by loss",
+    }
+    tables = {}
+    for metric, label in labels.items():
+        if metric in grid and grid[metric].notna().all():
+            higher = metric.startswith("tau")
+            tables[metric] = write_ablation(out / metric, grid, metric, "full", higher_is_better=higher, label=label)
+    return tables
+
+
+def _row(job: Job, against: Truth | None) -> dict[str, object]:
+    result = read_result(job.out)
+    assert result is not None, "the grid is complete"
+    seconds = result["seconds"]
+    row: dict[str, object] = {"arm": job.arm, "seed": job.seed}
+    if job.settings.table.file is None:
+        row["supernet"] = job.supernet
+    row |= {"evaluations": result["evaluations"], "unfair": bool(result["unfair"])}
+    row |= {f"{phase}_seconds": seconds[phase] for phase in ("finetune", "measure", "total")}
+    genotype = tuple(result["best"]["genotype"])
+    row["genotype"] = json.dumps(genotype)
+    row["test_error"] = result["best"]["test_error"]
+    if against is not None:
+        accuracy = float(against.of([genotype])[0])
+        row |= {"true_accuracy": accuracy, REGRET: against.best - accuracy}
+    return row | _taus(job, against)
+
+
+def _taus(job: Job, against: Truth | None) -> dict[str, object]:
+    """Kendall's tau on the first and the last state, where the run was audited."""
+    if against is None or not (job.out / "audit.csv").is_file():
+        return {}
+    path = job.out / "correlation.csv"
+    if not path.is_file():
+        correlate(job.out, against)
+    found = [row for row in read_table(path) if row["scorer"] == "supernet loss"]
+    states = sorted({int(row["state"]) for row in found})
+    values: dict[str, object] = {}
+    for prefix, state in (("first_", states[0]), ("", states[-1])):
+        for region, name in (("global", "tau"), ("top10", "tau_top10")):
+            row = next(r for r in found if int(r["state"]) == state and r["region"] == region)
+            values[prefix + name] = float(row["kendall"]) if row["kendall"] else math.nan
+    return values
+
+
+def settings_of(run: Path, assignments: Iterable[str] = ()) -> Settings:
+    """The settings of a run, with further ones put in. Raises RunError for what is no run folder."""
+    from evonas.config import with_assignments
+
+    require_run(run)
+    return build(with_assignments(read_yaml(run / "config.yaml"), assignments))

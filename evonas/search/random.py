@@ -1,0 +1,48 @@
+"""Random search: the baseline that every search has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from evonas.config import SearchSettings
+from evonas.search.base import Algorithm, Candidate, fill
+from evonas.search.fitness import Measurement, require_comparable
+from evonas.seeding import Seeds, numpy_state
+from evonas.spaces.base import Genotype, Space
+
+
+class RandomSearch(Algorithm):
+    """As many distinct random networks as there are evaluations, all measured on one state."""
+
+    follows_supernet = False
+
+    @classmethod
+    def rounds(cls, settings: SearchSettings) -> int:
+        """One, which measures everything."""
+        return 1
+
+    def __init__(self, space: Space, settings: SearchSettings, seeds: Seeds) -> None:
+        evaluations = settings.completed(budget=True).evaluations
+        assert evaluations is not None
+        self.space = space
+        self._count = evaluations
+        self._rng = seeds.numpy("search")
+
+    def ask(self) -> list[Candidate]:
+        """The whole budget at once."""
+        chosen: dict[Genotype, Candidate] = {}
+        fill(chosen, self.space, self._count, "initial", lambda: self.space.sample(self._rng))
+        return list(chosen.values())
+
+    def tell(self, measured: Sequence[Measurement]) -> None:
+        """Nothing is learnt."""
+        require_comparable(measured)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The random stream."""
+        return {"rng": numpy_state(self._rng)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self._rng.bit_generator.state = state["rng"]

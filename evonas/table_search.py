@@ -1,0 +1,197 @@
+"""A search on a ground-truth table: the same loop, with nothing to train. Takes seconds and imports no torch.
+
+There are no checkpoints: a run that was stopped is short and decided by its seed, so `resume` does it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evonas.config import Settings
+from evonas.datasets import DATASETS
+from evonas.environment import commit, device_name, versions
+from evonas.history import Row, front_rows, generation_row, measurement_rows
+from evonas.plan import ALGORITHMS, check, complete
+from evonas.progress import Reporter, duration
+from evonas.run import RunFolder, require_free
+from evonas.search.base import Candidate
+from evonas.search.final import candidates
+from evonas.search.fitness import Measurement, knee, pareto_front, ranked
+from evonas.search.loop import evaluate, search
+from evonas.seeding import Seeds
+from evonas.spaces import Space, build_space
+from evonas.stopwatch import Stopwatch
+from evonas.table import Table, read
+from evonas.table import complete as complete_table
+from problems.tabular import TabularProblem
+
+
+def effective(settings: Settings) -> Settings:
+    """The settings with everything that is chosen at start filled in. Raises TableError for a table not there."""
+    settings = complete(settings)
+    chosen = {
+        "device": "cpu",
+        "threads": settings.threads or 1,
+        "memory_format": settings.memory_format or "contiguous",
+    }
+    return settings.model_copy(update={**chosen, "table": complete_table(settings.table)})
+
+
+def start(settings: Settings, out: Path, reporter: Reporter, stopwatch: Stopwatch | None = None) -> dict[str, Any]:
+    """Search the table into the new folder `out`; returns what result.json holds.
+
+    Raises an EvonasError, with nothing written, for settings, tables or folders that cannot be used.
+    """
+    settings = effective(settings)
+    require_free(out)
+    space = build_space(settings.space)
+    table = read(settings.table, space)
+    problem = tabular_problem(settings, space, table)
+    with RunFolder.create(out, settings) as folder:
+        reporter.line(f"run folder: {out}")
+        return _execute(folder, settings, problem, reporter, stopwatch or Stopwatch())
+
+
+def resume(path: Path, reporter: Reporter, stopwatch: Stopwatch | None = None) -> dict[str, Any]:
+    """Do a stopped run again, to the end that it would have had; returns what result.json holds."""
+    with RunFolder.open(path) as folder:
+        settings = effective(check(folder.settings().model_dump(mode="json")))
+        folder.latest()  # cuts what the stopped process had written
+        space = build_space(settings.space)
+        problem = tabular_problem(settings, space, read(settings.table, space))
+        return _execute(folder, settings, problem, reporter, stopwatch or Stopwatch())
+
+
+def tabular_problem(settings: Settings, space: Space, table: Table) -> TabularProblem:
+    """The problem of effective settings. Raises TableError for columns that cannot be used."""
+    assert settings.problem.objectives is not None
+    if settings.table.report is not None:
+        table.accuracies(settings.table.report)  # a malformed column is a mistake to learn of before the search
+    spec = DATASETS[settings.dataset.name]
+    size = settings.dataset.image_size or spec.size or 32
+    return TabularProblem(
+        space, table, settings.table, settings.problem.objectives, (3, size, size), spec.classes or 10
+    )
+
+
+@dataclass
+class Trace:
+    """What a search on a table leaves: measurements and origins by generation, and evaluations spent."""
+
+    generations: list[list[Measurement]] = field(default_factory=list)
+    origins: list[list[str]] = field(default_factory=list)
+    spent: int = 0
+
+
+def trace(settings: Settings, problem: TabularProblem, space: Space) -> Trace:
+    """Search by effective settings, in memory."""
+    found = Trace()
+
+    def record(generation: int, population: Sequence[Candidate], measured: Sequence[Measurement], spent: int) -> None:
+        found.generations.append(list(measured))
+        found.origins.append([candidate.origin for candidate in population])
+
+    kind = ALGORITHMS[settings.search.algorithm]
+    found.spent = search(
+        kind(space, settings.search, Seeds(settings.seed)),
+        problem,
+        generations=kind.rounds(settings.search),
+        evaluations=settings.search.evaluations,
+        record=record,
+    )
+    return found
+
+
+def final(settings: Settings, problem: TabularProblem, space: Space, found: Trace) -> list[Measurement]:
+    """The final candidates, best first."""
+    limit = settings.final.candidates or settings.search.population
+    assert limit is not None
+    return ranked(evaluate(problem, candidates(space, found.generations, limit)))
+
+
+def _execute(
+    run: RunFolder, settings: Settings, problem: TabularProblem, reporter: Reporter, stopwatch: Stopwatch
+) -> dict[str, Any]:
+    stopwatch.ready()
+    space = problem.space
+    found = trace(settings, problem, space)
+    chosen = final(settings, problem, space, found)
+    with stopwatch("io"):
+        _write(run, settings, space, found, chosen)
+    result = _result(settings, problem, found, chosen[0], stopwatch)
+    run.write_json("result.json", result)
+    reporter.line(f"done in {duration(result['seconds']['total'])}")
+    return result
+
+
+def _write(run: RunFolder, settings: Settings, space: Space, found: Trace, chosen: Sequence[Measurement]) -> None:
+    rows: list[Row] = []
+    for generation, (measured, origins) in enumerate(zip(found.generations, found.origins, strict=True)):
+        rows += measurement_rows(space, generation, origins, measured, 0.0)
+    last = measurement_rows(space, len(found.generations), ["final"] * len(chosen), chosen, 0.0)
+    run.append("history.csv", [*rows, *last])
+    run.append("generations.csv", [generation_row(g, m, 0.0) for g, m in enumerate(found.generations)])
+    front = pareto_front(chosen)
+    run.write_table("pareto.csv", front_rows(last, front, knee(front)))
+    best = chosen[0].genotype
+    run.write_json(
+        "best/architecture.json",
+        {
+            "space": settings.space.model_dump(mode="json"),
+            "genotype": list(best),
+            "architecture": space.describe(best),
+            "dataset": settings.dataset.name,
+            "weights": None,
+        },
+    )
+
+
+def _result(
+    settings: Settings, problem: TabularProblem, found: Trace, best: Measurement, stopwatch: Stopwatch
+) -> dict[str, Any]:
+    seconds = stopwatch.seconds()
+    return {
+        "complete": True,
+        "format": 1,
+        "algorithm": settings.search.algorithm,
+        "dataset": settings.dataset.name,
+        "space": problem.space.name,
+        "seed": settings.seed,
+        "device": device_name("cpu"),
+        "threads": settings.threads,
+        "versions": versions(),
+        "commit": commit(),
+        "generations": len(found.generations),
+        "evaluations": found.spent,
+        "search_gpu_days": 0.0,
+        "retrain_gpu_days": 0.0,
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "best": {
+            "genotype": list(best.genotype),
+            "architecture": problem.space.describe(best.genotype),
+            "supernet_error": best.details["error"],
+            "test_error": reported_error(settings, problem, best.genotype),
+            "params": int(best.details["params"]),
+            "flops": int(best.details["flops"]),
+        },
+        "table": {
+            **settings.table.model_dump(),
+            "rows": len(problem.table),
+            "lowest_test_error": 100.0 - float(np.max(problem.table.accuracies(settings.table.report or ""))),
+        },
+        "references": None,
+        "competitors": [],
+        "unfair": [],  # a table's state never changes
+    }
+
+
+def reported_error(settings: Settings, problem: TabularProblem, genotype: tuple[int, ...]) -> float:
+    """100 - the report column of a genotype's row, in percent."""
+    assert settings.table.report is not None
+    row = problem.table.row(genotype, problem.space)
+    return 100.0 - float(problem.table.numbers(settings.table.report, [row])[0])

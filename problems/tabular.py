@@ -1,0 +1,93 @@
+"""Fitness from a ground-truth table, as a pymoo problem. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pymoo.core.problem import Problem
+
+from evonas.config import TableSettings
+from evonas.errors import TableError, nearest
+from evonas.spaces.base import Genotype, Space
+from evonas.table import Table
+
+COSTS = ("params", "flops")
+
+
+class TabularProblem(Problem):
+    """Minimise columns of a table over the genotypes of a space; nothing is trained and no state ever changes.
+
+    n_var integer variables, one a gene, within 0 to cardinality - 1. `evaluate(X)` takes an (n, n_var) matrix of
+    genotypes and gives F of shape (n, n_obj); asked for a dictionary it also gives error (100 - fitness, percent),
+    params, flops and every objective by its name, each of shape (n,).
+
+    objectives: error, params, flops, or names of columns, taken as they are. image_shape and classes count the costs
+    of networks whose table has no columns for them. Raises TableError for columns that are missing or malformed.
+    """
+
+    state = 0
+
+    def __init__(
+        self,
+        space: Space,
+        table: Table,
+        settings: TableSettings,
+        objectives: Sequence[str],
+        image_shape: tuple[int, int, int] = (3, 32, 32),
+        classes: int = 10,
+    ) -> None:
+        super().__init__(
+            n_var=space.n_genes,
+            n_obj=len(objectives),
+            xl=np.zeros(space.n_genes),
+            xu=np.array(space.cardinalities) - 1,
+            vtype=int,
+        )
+        assert settings.fitness is not None
+        self.space = space
+        self.table = table
+        self.objectives = tuple(objectives)
+        self.protocol = f"{table.name}, {settings.fitness}"
+        self._images = image_shape, classes
+        self._columns = {"error": 100.0 - table.accuracies(settings.fitness)}
+        for name in COSTS:
+            column = getattr(settings, name) or (name if name in table.cells else None)
+            if column is not None:
+                self._columns[name] = table.numbers(column)
+        for name in self.objectives:
+            if name not in (*self._columns, *COSTS):
+                self._columns[name] = self._objective(name)
+        self._measured: set[Genotype] = set()  # canonical forms
+
+    def _objective(self, name: str) -> np.ndarray:
+        if name not in self.table.cells:
+            known = ("error", *COSTS, *self.table.cells)
+            raise TableError(f"objective {name!r} is no column of the table {self.table.name}{nearest(name, known)}")
+        return self.table.numbers(name)
+
+    def is_measured(self, genotype: Genotype) -> bool:
+        """Whether this network was measured before, under any of its genotypes, so that it costs nothing again."""
+        return self.space.canonical(genotype) in self._measured
+
+    def _evaluate(self, X: np.ndarray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        genotypes = [self.space.repair(row) for row in np.asarray(X, dtype=int).tolist()]
+        self._measured.update(self.space.canonical(genotype) for genotype in genotypes)
+        rows = [self.table.row(genotype, self.space) for genotype in genotypes]
+        values = {name: column[rows] for name, column in self._columns.items()}
+        missing = [name for name in COSTS if name not in values]
+        if missing:
+            costs = np.array([self._counted(genotype) for genotype in genotypes], dtype=float)
+            values.update({name: costs[:, COSTS.index(name)] for name in missing})
+        out["F"] = np.column_stack([values[name] for name in self.objectives]).astype(float)
+        out.update(values)
+
+    def _counted(self, genotype: Genotype) -> tuple[int, int]:
+        cost = self.space.cost(genotype, *self._images)
+        if cost is None:
+            raise TableError(
+                f"the table {self.table.name} has no columns 'params' and 'flops'; name them by --set table.params=... "
+                "and --set table.flops=..."
+            )
+        return cost

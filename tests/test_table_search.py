@@ -1,0 +1,104 @@
+"""Searches on the shipped table: contract of the run folder, budgets, and no torch."""
+
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests_support import compared, rows
+
+from evonas.config import Settings, read_yaml, shipped, with_assignments
+from evonas.errors import ConfigError, TableError
+from evonas.plan import check
+from evonas.progress import Silent
+from evonas.table_search import resume, start
+
+ALGORITHMS = ("ga", "random", "aging")
+
+
+def settings(*assignments: str) -> Settings:
+    path = shipped("table")
+    assert path is not None
+    return check(with_assignments(read_yaml(path), ["search.evaluations=60", *assignments]))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_budget_is_spent_and_the_best_that_was_seen_is_reported(tmp_path: Path, algorithm: str) -> None:
+    result = start(settings(f"search.algorithm={algorithm}", "table.report=acc_1"), tmp_path / "a", Silent())
+    assert result == json.loads((tmp_path / "a" / "result.json").read_text())
+    history = rows(tmp_path / "a" / "history.csv")
+    measured = {row["canonical"] for row in history}
+    assert len(measured) == result["evaluations"] == 60
+    best = min(float(row["error"]) for row in history)
+    assert result["best"]["supernet_error"] == best
+    code = "".join(map(str, result["best"]["genotype"]))
+    table = {row["arch"]: row for row in rows(Path(__file__).parent.parent / "evonas" / "tables" / "nb-macro.csv")}
+    assert result["best"]["supernet_error"] == 100 - float(table[code]["mean_acc"])
+    assert result["best"]["test_error"] == 100 - float(table[code]["acc_1"])
+    assert result["best"]["params"] == int(table[code]["params"])
+    assert result["best"]["flops"] == int(table[code]["flops"])
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_seed_decides_the_run(tmp_path: Path, algorithm: str) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        start(settings(f"search.algorithm={algorithm}", f"seed={seed}"), tmp_path / name, Silent())
+    assert compared(tmp_path / "a") == compared(tmp_path / "b")
+    assert compared(tmp_path / "a")[0] != compared(tmp_path / "c")[0]
+
+
+def test_a_stopped_run_is_done_again_to_the_same_end(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        start(settings(), tmp_path / name, Silent())
+    (tmp_path / "b" / "result.json").unlink()
+    resume(tmp_path / "b", Silent())
+    assert compared(tmp_path / "a") == compared(tmp_path / "b")
+
+
+def test_config_yaml_alone_repeats_the_run(tmp_path: Path) -> None:
+    start(settings(), tmp_path / "a", Silent())
+    start(check(read_yaml(tmp_path / "a" / "config.yaml")), tmp_path / "b", Silent())
+    assert compared(tmp_path / "a") == compared(tmp_path / "b")
+
+
+def test_two_objectives_give_a_front(tmp_path: Path) -> None:
+    start(settings("problem.objectives=[error,std_acc]"), tmp_path / "a", Silent())
+    front = [(float(row["error"]), float(row["std_acc"])) for row in rows(tmp_path / "a" / "pareto.csv")]
+    assert front == sorted(front)
+    assert all(a[1] > b[1] for a, b in itertools.pairwise(front))
+
+
+def test_nothing_is_written_for_a_column_that_is_not_there(tmp_path: Path) -> None:
+    for assignment in ("table.report=acc_9", "table.fitness=acc_9", "problem.objectives=[loss]", "table.params=size"):
+        with pytest.raises(TableError):
+            start(settings(assignment), tmp_path / "a", Silent())
+    assert not list(tmp_path.iterdir())
+
+
+def test_objectives_of_a_supernet_are_still_checked() -> None:
+    with pytest.raises(ConfigError, match="objective 'eror' is unknown; did you mean 'error'"):
+        settings("table.file=null", "problem.objectives=[eror]")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--table", "nb-macro"], ["--space", "nb-macro", "--table", "nb-macro", "--seed", "3"]]
+)
+def test_the_command_searches_a_table_without_torch(tmp_path: Path, arguments: list[str]) -> None:
+    code = (
+        "import sys; from evonas.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as stop: assert stop.code == 0, stop.code\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "ga", *arguments, "--out", str(tmp_path / "a"), "--quiet"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parent.parent), "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "best" in done.stdout
+    assert json.loads((tmp_path / "a" / "result.json").read_text())["complete"] is True
