@@ -16,8 +16,9 @@ from evonas.errors import TrainingError
 from evonas.networks import build_subnet, initialised
 from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
+from evonas.supernet.sgd import PathSGD
 from evonas.supernet.statistics import running_statistics
-from evonas.supernet.training import BatchSource, Progress, cosine, load_optimizer
+from evonas.supernet.training import BatchSource, Progress, cosine
 
 
 class ScratchTraining:
@@ -45,12 +46,8 @@ class ScratchTraining:
         with initialised(seeds.number("retrain.weights")):
             self.model: nn.Module = build_subnet(space, genotype, data.shape[0], len(data.classes))
         self.model.to(device=part.images.device, memory_format=memory_format)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.SGD(
-            self.model.parameters(),
-            lr=settings.lr,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-        )
+        self._parameters = list(self.model.parameters())
+        self.optimizer = PathSGD(self.model, settings.momentum, settings.weight_decay)
 
     @property
     def done(self) -> bool:
@@ -67,9 +64,7 @@ class ScratchTraining:
         losses = []
         for step, (images, labels) in enumerate(batches):
             rate = cosine(self.settings.lr, 0.0, (self.epoch + step / steps) / self.settings.epochs)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            losses.append(self._step(images, labels))
+            losses.append(self._step(images, labels, rate))
             progress(1)
         mean = float(torch.stack(losses).mean())
         if not math.isfinite(mean):
@@ -80,12 +75,11 @@ class ScratchTraining:
         self.epoch += 1
         return mean
 
-    def _step(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        self.optimizer.zero_grad(set_to_none=True)
+    def _step(self, images: torch.Tensor, labels: torch.Tensor, lr: float) -> torch.Tensor:
         loss = F.cross_entropy(self.model(images), labels, label_smoothing=self.settings.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
-        self.optimizer.step()
+        nn.utils.clip_grad_norm_(self._parameters, self.settings.clip)
+        self.optimizer.step(self._parameters, lr)
         return loss.detach()
 
     @torch.inference_mode()
@@ -107,4 +101,4 @@ class ScratchTraining:
         """Go on from `state_dict`."""
         self.epoch = state["epoch"]
         self.model.load_state_dict(state["model"])
-        load_optimizer(self.optimizer, state["optimizer"])
+        self.optimizer.load_state_dict(state["optimizer"])

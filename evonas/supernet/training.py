@@ -19,6 +19,7 @@ from evonas.networks import Supernet
 from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
 from evonas.supernet.sampling import WARM_UP_SAMPLERS, Paths, phase_steps, region_paths, uniform_paths
+from evonas.supernet.sgd import PathSGD
 
 MOST_PASSES = 10_000  # passes of one phase; keeps the numbers of the phases' generators apart
 Progress = Callable[[int], None]  # called with the number of steps done since the last call
@@ -74,13 +75,8 @@ class SupernetTrainer:
         self._seeds = seeds
         self.optimizer = self._fresh_optimizer()
 
-    def _fresh_optimizer(self) -> torch.optim.SGD:
-        return torch.optim.SGD(
-            self.supernet.parameters(),
-            lr=self.settings.lr,
-            momentum=self.settings.momentum,
-            weight_decay=self.settings.weight_decay,
-        )
+    def _fresh_optimizer(self) -> PathSGD:
+        return PathSGD(self.supernet, self.settings.momentum, self.settings.weight_decay)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -162,9 +158,7 @@ class SupernetTrainer:
         self.supernet.train()
         losses: list[Tensor] = []
         for step, (images, labels) in enumerate(batches):
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate(step)
-            losses.append(self._step(images, labels, next(paths)))
+            losses.append(self._step(images, labels, next(paths), rate(step)))
             progress(1)
         mean = float(torch.stack(losses).mean())  # one synchronisation a phase, not one a step
         if not math.isfinite(mean):
@@ -174,17 +168,16 @@ class SupernetTrainer:
             )
         return mean
 
-    def _step(self, images: Tensor, labels: Tensor, genotypes: Paths) -> Tensor:
+    def _step(self, images: Tensor, labels: Tensor, genotypes: Paths, lr: float) -> Tensor:
         """One optimiser step on the mean loss of the given paths over one batch; returns that loss, detached."""
-        self.optimizer.zero_grad(set_to_none=True)  # what no path uses has no gradient, and SGD passes it over
         losses = []
         for genotype in genotypes:
             loss = F.cross_entropy(self.supernet(images, genotype), labels) / len(genotypes)
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
-        used = {id(p): p for genotype in genotypes for p in self.supernet.path_parameters(genotype)}
-        nn.utils.clip_grad_norm_(used.values(), self.settings.clip)
-        self.optimizer.step()
+        used = list({id(p): p for genotype in genotypes for p in self.supernet.path_parameters(genotype)}.values())
+        nn.utils.clip_grad_norm_(used, self.settings.clip)
+        self.optimizer.step(used, lr)
         return torch.stack(losses).sum()
 
     def state_dict(self) -> dict[str, Any]:
@@ -194,13 +187,4 @@ class SupernetTrainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`."""
         self.supernet.load_state_dict(state["supernet"])
-        load_optimizer(self.optimizer, state["optimizer"])
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load an optimiser's state, each buffer in the memory layout of its parameter (files hold contiguous tensors)."""
-    optimizer.load_state_dict(state)
-    for parameter, buffers in optimizer.state.items():
-        for name, value in buffers.items():
-            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                buffers[name] = torch.empty_like(parameter).copy_(value)
+        self.optimizer.load_state_dict(state["optimizer"])

@@ -9,6 +9,7 @@ import torch
 from tests_support import same, snapshot
 
 from evonas.errors import TrainingError
+from evonas.supernet.sgd import PathSGD
 from evonas.supernet.training import cosine
 
 
@@ -38,7 +39,7 @@ def test_a_step_moves_the_paths_weights_alone(parts: Any) -> None:
     genotype = (0, 2, 1)
     images = torch.randn(8, 1, 8, 8)
     made.supernet.train()
-    made.trainer._step(images, torch.arange(8), [genotype])
+    made.trainer._step(images, torch.arange(8), [genotype], 0.1)
     used = {id(parameter) for parameter in made.supernet.path_parameters(genotype)}
     for name, parameter in made.supernet.named_parameters():
         assert torch.equal(before[name], parameter) == (id(parameter) not in used), name
@@ -75,8 +76,8 @@ def test_the_rate_is_one_cosine_over_all_phases(parts: Any, monkeypatch: pytest.
     made = parts("finetune.lr=0.5")
     rates: list[float] = []
 
-    def step(images: object, labels: object, genotypes: object) -> torch.Tensor:
-        rates.append(made.trainer.optimizer.param_groups[0]["lr"])
+    def step(images: object, labels: object, genotypes: object, lr: float) -> torch.Tensor:
+        rates.append(lr)
         return torch.zeros(())
 
     monkeypatch.setattr(made.trainer, "_step", step)
@@ -91,7 +92,7 @@ def test_phases_never_see_the_same_batches_twice(parts: Any, monkeypatch: pytest
     made = parts()
     seen: list[bytes] = []
 
-    def step(images: torch.Tensor, labels: object, genotypes: object) -> torch.Tensor:
+    def step(images: torch.Tensor, labels: object, genotypes: object, lr: float) -> torch.Tensor:
         seen.append(images.numpy().tobytes())
         return torch.zeros(())
 
@@ -120,3 +121,26 @@ def test_a_loss_that_is_not_finite_names_the_setting(parts: Any) -> None:
     with pytest.raises(TrainingError, match=r"lower supernet\.lr"):
         for epoch in range(2):
             made.trainer.warm_up_epoch(epoch)
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_the_path_optimiser_equals_torchs_own(momentum: float) -> None:
+    ours, theirs = (torch.nn.ModuleList(torch.nn.Linear(3, 3) for _ in range(3)) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    mine = PathSGD(ours, momentum, 0.01)
+    reference = torch.optim.SGD(theirs.parameters(), lr=1.0, momentum=momentum, weight_decay=0.01)
+    inputs = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    for step, used in enumerate([(0, 1), (1, 2), (0, 2), (0, 1), (1,)]):  # a layer rests now and then
+        for layers in (ours, theirs):
+            outputs = inputs
+            for index in used:
+                outputs = layers[index](outputs)
+            outputs.square().sum().backward()
+        rate = 0.1 / (step + 1)
+        mine.step([p for index in used for p in ours[index].parameters()], rate)
+        reference.param_groups[0]["lr"] = rate
+        reference.step()
+        reference.zero_grad(set_to_none=True)
+        assert same(ours.state_dict(), theirs.state_dict())
+        assert all(p.grad is None for p in ours.parameters())
+    assert set(mine.state_dict()) == (set(dict(ours.named_parameters())) if momentum else set())

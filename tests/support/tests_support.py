@@ -70,10 +70,7 @@ def snapshot(parts: Any) -> dict[str, Any]:
     """Everything a measurement must not change: weights, buffers, optimiser, modes, norms, torch's generator."""
     return {
         "weights": {name: tensor.clone() for name, tensor in parts.supernet.state_dict().items()},
-        "optimizer": {
-            index: {name: value.clone() for name, value in buffers.items() if isinstance(value, torch.Tensor)}
-            for index, buffers in parts.trainer.optimizer.state_dict()["state"].items()
-        },
+        "optimizer": {name: buffer.clone() for name, buffer in parts.trainer.optimizer.state_dict().items()},
         "modes": [module.training for module in parts.supernet.modules()],
         "norms": [
             (module.momentum, module.track_running_stats)
