@@ -12,14 +12,15 @@ import pandas as pd
 
 from evonas.errors import AnalysisError
 
-PROBES = ("", "uniform", "population")
+PROBES = ("", "uniform", "top", "population")
 
 
 def read_audit(path: Path) -> pd.DataFrame:
     """The audit, one row a genotype and state.
 
     Columns: state (from 0), genotype and canonical (tuples of ints), error (percent), loss (nats), params, flops
-    (multiply-adds), and probe where the file has it: uniform, population, or empty for a genotype of no probe group.
+    (multiply-adds), and probe where the file has it: uniform, top (of the truth), population, or empty for a genotype
+    of no probe group.
     error and loss may be inf or nan, as those of a supernet that diverged are.
     Raises AnalysisError with the row and column of what is no such value, or stands there twice.
     """
@@ -109,5 +110,5 @@ KINDS: dict[str, tuple[Callable[[str], object], str]] = {
     "loss": (float, "a number (nats)"),
     "params": (_finite, "a finite number"),
     "flops": (_finite, "a finite number"),
-    "probe": (_probe, "uniform, population or nothing"),
+    "probe": (_probe, "uniform, top, population or nothing"),
 }

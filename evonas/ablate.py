@@ -31,6 +31,7 @@ class Job:
     seed: int
     settings: Settings
     out: Path
+    warmed_up: Path | None = None  # the run whose supernet it starts from
 
 
 def run_grid(
@@ -56,13 +57,14 @@ def run_grid(
         plain = [_warm_up(settings, out, number) for number in range(min(supernets, seeds))]
         _run_all(plain, jobs, reporter, "warm-ups")
     first = [arm for arm in chosen if arm not in ("equal-passes", "equal-seconds")]
-    made = [_job(settings, out, arm, seed, supernets) for arm in first for seed in range(seeds)]
+    # Seed by seed, so that a grid that is stopped has whole pairs.
+    made = [_job(settings, out, arm, seed, supernets) for seed in range(seeds) for arm in first]
     _run_all(made, jobs, reporter, "searches")
     longer = [arm for arm in chosen if arm not in first]
     if longer:
         extra = [_longer_warm_up(settings, out, arm, n) for arm in longer for n in range(min(supernets, seeds))]
         _run_all(extra, jobs, reporter, "longer warm-ups")
-        more = [_job(settings, out, arm, seed, supernets) for arm in longer for seed in range(seeds)]
+        more = [_job(settings, out, arm, seed, supernets) for seed in range(seeds) for arm in longer]
         _run_all(more, jobs, reporter, "searches on those")
         made += more
     return made
@@ -109,7 +111,6 @@ def _warm_up(settings: Settings, out: Path, number: int) -> Job:
         "search.algorithm": "random",
         "search.evaluations": 2,
         "retrain.enabled": False,
-        "audit.table": None,
     }
     return Job("warm-up", number, number, changed(settings, change), out / "supernets" / f"plain-{number}")
 
@@ -129,12 +130,16 @@ def _longer_warm_up(settings: Settings, out: Path, arm: str, number: int) -> Job
 def _job(settings: Settings, out: Path, arm: str, seed: int, supernets: int) -> Job:
     number = seed % supernets
     change = {**ARMS[arm].change(settings), "seed": settings.seed + seed}
+    source = None
     if settings.table.file is None:
         source = out / "supernets" / f"{arm if ARMS[arm].warms_up else 'plain'}-{number}"
         change["supernet.from"] = str(source.absolute())
         if ARMS[arm].warms_up:
             change["supernet.epochs"] = build(read_yaml(source / "config.yaml")).supernet.epochs
-    return Job(arm, number, seed, changed(settings, change), _path(out, arm, number, seed))
+    made = complete(changed(settings, change))
+    if not made.finetune.enabled:  # its only state is the one that was audited after the warm-up
+        made = changed(made, {"audit.table": None})
+    return Job(arm, number, seed, made, _path(out, arm, number, seed), source)
 
 
 def _path(out: Path, arm: str, number: int, seed: int) -> Path:

@@ -49,6 +49,7 @@ def _half_population(**change: Any) -> Callable[[Settings], Change]:
         half = max(4, math.ceil(settings.search.population / 2))
         return {
             "search.population": half,
+            "final.candidates": settings.final.candidates or settings.search.population,
             "search.immigrants": settings.search.immigrants // 2,
             **_fixed(**change)(settings),
         }

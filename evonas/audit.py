@@ -7,7 +7,7 @@ evaluations, and what it measures no algorithm sees.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from evonas.complexity import Complexity
 from evonas.config import AuditSettings
@@ -17,26 +17,42 @@ from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
 from evonas.supernet.measuring import Measurer
 
+TOP_SHARE = 0.1  # of the networks of a table: its true top
+
 
 class Audit:
-    """Rows of audit.csv: a uniform sample that stays the same, and members of the population as a probe of the region.
+    """Rows of audit.csv: networks that stay the same, and members of the population as a probe of the region.
 
-    Members are scored on the state of their generation and on the next one, so that their drift can be seen.
+    The networks are a uniform sample of the space, and with `audit.top` a sample of its true top, which a uniform one
+    hardly meets. Members are scored on the state of their generation and on the next one, so that drift can be seen.
     """
 
-    def __init__(self, space: Space, measurer: Measurer, complexity: Complexity, settings: AuditSettings) -> None:
+    def __init__(
+        self,
+        space: Space,
+        measurer: Measurer,
+        complexity: Complexity,
+        settings: AuditSettings,
+        truth: Mapping[Genotype, float] | None = None,
+    ) -> None:
+        """truth: true accuracy of every genotype of the space, for `audit.top`."""
         self._space = space
         self._measurer = measurer
         self._complexity = complexity
         self._probe = settings.probe
         self.genotypes = sample(space, settings.genotypes, settings.seed)
+        self._top: list[Genotype] = []
+        if settings.top and truth is not None:
+            found = top_sample(space, truth, settings.top, settings.seed)
+            self._top = [genotype for genotype in found if genotype not in set(self.genotypes)]
 
     def rows(self, state: int, population: Sequence[Genotype], previous: Sequence[Genotype]) -> list[Row]:
         """What every audited genotype scores on the present state."""
-        known = set(self.genotypes)
+        known = {*self.genotypes, *self._top}
         probed = dict.fromkeys([*previous[: self._probe], *population[: self._probe]])
         members = [genotype for genotype in probed if genotype not in known]
-        probes = [("uniform", genotype) for genotype in self.genotypes] + [("population", g) for g in members]
+        groups = {"uniform": self.genotypes, "top": self._top, "population": members}
+        probes = [(probe, genotype) for probe, genotypes in groups.items() for genotype in genotypes]
         scores = self._measurer.measure([genotype for _, genotype in probes])
         return [
             self._row(state, probe, genotype, error, loss)
@@ -63,3 +79,12 @@ def sample(space: Space, count: int, seed: int) -> list[Genotype]:
     chosen: dict[Genotype, Candidate] = {}
     fill(chosen, space, count, "audit", lambda: space.sample(rng))
     return [candidate.genotype for candidate in chosen.values()]
+
+
+def top_sample(space: Space, truth: Mapping[Genotype, float], count: int, seed: int) -> list[Genotype]:
+    """`count` networks drawn uniformly from the best tenth of the distinct networks of a table."""
+    distinct = {space.canonical(genotype): genotype for genotype in truth}
+    ranked = sorted(distinct.values(), key=lambda genotype: (-truth[genotype], genotype))
+    best = ranked[: max(1, round(TOP_SHARE * len(ranked)))]
+    drawn = Seeds(seed).numpy("audit.top").choice(len(best), size=min(count, len(best)), replace=False)
+    return [best[index] for index in sorted(drawn)]

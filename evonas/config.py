@@ -304,7 +304,9 @@ class AuditSettings(Model):
     genotypes: Count = Field(
         200, description="networks that are scored at every state, drawn once, at most all there are"
     )
+    top: Natural = Field(0, description="further networks that are scored, drawn from the true top 10 %")
     seed: Natural = Field(0, description="seed of that draw, so that all runs score the same networks")
+    states: Literal["all", "last"] = Field("all", description="all: every state of the supernet; last: its last")
     probe: Natural = Field(32, description="members of each population that are scored on its state and on the next")
 
 

@@ -31,10 +31,11 @@ from evonas.search.final import by_stored_fitness, candidates
 from evonas.search.fitness import Measurement, knee, pareto_front, ranked
 from evonas.search.loop import evaluate, search
 from evonas.seeding import Seeds
-from evonas.spaces import Genotype, build_space
+from evonas.spaces import Genotype, Space, build_space
 from evonas.stopwatch import Stopwatch, Timed
 from evonas.supernet.measuring import Measurer
 from evonas.supernet.training import SupernetTrainer
+from evonas.table import audited, read
 from evonas.warmed import load_warmed_up, metadata
 from problems.supernet import SupernetProblem
 
@@ -111,6 +112,15 @@ def state_files(run: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
+def _truth(settings: Settings, space: Space) -> dict[Genotype, float] | None:
+    """True accuracies by genotype, where networks of the true top are audited."""
+    if not settings.audit.top:
+        return None
+    chosen = audited(settings)
+    assert chosen.report is not None
+    return read(chosen, space).truth(chosen.report)
+
+
 class Experiment:
     """The parts of one run, and its phases in order: warmup, search, retrain, done."""
 
@@ -146,9 +156,9 @@ class Experiment:
             settings.search.generations,
         )
         kind = ALGORITHMS[settings.search.algorithm]
-        self.audit = (
-            Audit(self.space, measurer, self.complexity, settings.audit) if settings.audit.table is not None else None
-        )
+        self.audit = None
+        if settings.audit.table is not None:
+            self.audit = Audit(self.space, measurer, self.complexity, settings.audit, _truth(settings, self.space))
         source = warmed_up or settings.supernet.source
         self.warmed_up = None if source is None else load_warmed_up(Path(source), settings, self.data.digest)
         self.algorithm: Algorithm = kind(self.space, settings.search, self.seeds)
@@ -260,7 +270,8 @@ class Experiment:
                     rows = measurement_rows(self.space, generation, origins, measured, now - last)
                     self.run.append("history.csv", rows)
                     self.run.append("generations.csv", [generation_row(generation, measured, now - last)])
-                self._audit()
+                if self.settings.audit.states == "all":
+                    self._audit()
                 self.generation, self.spent = generation + 1, spent
                 last = now
                 self._checkpoint()
@@ -277,10 +288,11 @@ class Experiment:
             )
         self._choose()
 
-    def _audit(self) -> None:
+    def _audit(self, last: bool = False) -> None:
         """Score the audited networks, once on each state."""
         *before, present = self.generations
-        if self.audit is None or (before and before[-1][0].state == present[0].state):
+        known = not last and bool(before) and before[-1][0].state == present[0].state
+        if self.audit is None or known:
             return
         previous = [m.genotype for m in before[-1]] if before else []
         with self.stopwatch("audit"):
@@ -293,6 +305,8 @@ class Experiment:
         limit = self.settings.final.candidates or self.settings.search.population
         assert limit is not None
         genotypes = candidates(self.space, self.generations, limit)
+        if self.settings.audit.states == "last":
+            self._audit(last=True)
         with self.stopwatch("measure"):
             self.final = ranked(evaluate(self.problem, genotypes))
         with self.stopwatch("io"):

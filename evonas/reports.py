@@ -16,15 +16,17 @@ from analysis.ablation_report import write_ablation
 from analysis.audit import read_audit
 from analysis.correlation import between_states, rows, write_correlation
 from analysis.correlation_plots import plot_scatter, plot_states
+from analysis.ranking import kendall
 from evonas.ablate import Job
-from evonas.config import Settings, TableSettings, build, read_yaml
+from evonas.config import Settings, build, read_yaml
 from evonas.errors import RunError
 from evonas.run import read_result, read_table, require_run
 from evonas.seeding import Seeds
 from evonas.spaces import Genotype, Space, build_space
-from evonas.table import SHIPPED, SHIPPED_RUNS, Table, complete, read
+from evonas.table import SHIPPED, SHIPPED_RUNS, Table, audited, read
 
 REGRET = "regret"
+TOP_SAMPLE = "top10 sample"  # region of networks that were drawn from the true top for the audit
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +67,7 @@ def truth(settings: Settings, file: str | None = None, runs: Sequence[str] = ())
     name = file or settings.audit.table or settings.table.file
     if name is None:
         raise RunError("name the table of the truth by --table FILE")
-    columns = settings.table.model_dump(exclude={"file"})
-    columns["fitness"] = columns["fitness"] or columns["report"]
-    chosen = complete(TableSettings(file=name, **columns))
+    chosen = audited(settings.model_copy(update={"audit": settings.audit.model_copy(update={"table": name})}))
     space = build_space(settings.space)
     table = read(chosen, space)
     assert chosen.report is not None and chosen.file is not None
@@ -84,14 +84,24 @@ def correlate(run: Path, against: Truth) -> list[dict[str, object]]:
     true = against.of(genotypes)
     # The members of the population are no sample of the space: they show drift, and have no place in these rankings.
     uniform = (audit["probe"] == "uniform").to_numpy() if "probe" in audit else np.ones(len(audit), dtype=bool)
-    repeated = against.repeated([g for g, kept in zip(genotypes, uniform, strict=True) if kept])
-    found = rows(audit[uniform], true[uniform], Seeds(0).numpy("bootstrap"), seeds=repeated)
+    found = _ranked(audit, genotypes, true, uniform, against)
+    top = (audit["probe"] == "top").to_numpy() if "probe" in audit else ~uniform
+    if top.any():
+        sampled = [row for row in _ranked(audit, genotypes, true, top, against) if row["region"] == "global"]
+        found += [{**row, "region": TOP_SAMPLE} for row in sampled]
     write_correlation(run / "correlation.csv", found)
     changes = between_states(audit)
     if changes:
         write_correlation(run / "drift.csv", changes)
     _plots(run / "plots", audit[uniform], true[uniform], found)
     return found
+
+
+def _ranked(
+    audit: pd.DataFrame, genotypes: Sequence[Genotype], true: np.ndarray, chosen: np.ndarray, against: Truth
+) -> list[dict[str, object]]:
+    repeated = against.repeated([genotype for genotype, kept in zip(genotypes, chosen, strict=True) if kept])
+    return rows(audit[chosen], true[chosen], Seeds(0).numpy("bootstrap"), seeds=repeated)
 
 
 def _plots(folder: Path, audit: pd.DataFrame, true: np.ndarray, found: Sequence[dict[str, Any]]) -> None:
@@ -107,7 +117,7 @@ def _plots(folder: Path, audit: pd.DataFrame, true: np.ndarray, found: Sequence[
                 title=f"state {state}",
             )
     for suffix in ("svg", "png"):
-        plot_states(folder / f"correlation-by-state.{suffix}", found)
+        plot_states(folder / f"correlation-by-state.{suffix}", [row for row in found if row["region"] != TOP_SAMPLE])
 
 
 def ablation(out: Path, jobs: Sequence[Job], against: Truth | None) -> dict[str, pd.DataFrame]:
@@ -119,6 +129,8 @@ def ablation(out: Path, jobs: Sequence[Job], against: Truth | None) -> dict[str,
         "test_error": "test error of the retrained choice (%)",
         "tau": "Kendall's tau on the last state, by loss",
         "tau_top10": "Kendall's tau within the true top 10 %, by loss",
+        "tau_final": "Kendall's tau among the final candidates",
+        "pool_regret": "regret of the best final candidate (points of accuracy)",
     }
     tables = {}
     for metric, label in labels.items():
@@ -142,22 +154,38 @@ def _row(job: Job, against: Truth | None) -> dict[str, object]:
     row["test_error"] = result["best"]["test_error"]
     if against is not None:
         accuracy = float(against.of([genotype])[0])
-        row |= {"true_accuracy": accuracy, REGRET: against.best - accuracy}
-    return row | _taus(job, against)
+        row |= {"true_accuracy": accuracy, REGRET: against.best - accuracy, **_pool(job, against)}
+        row |= _taus(job.warmed_up or job.out, against, "first_")
+        row |= _taus(job.out if (job.out / "audit.csv").is_file() else job.warmed_up or job.out, against, "")
+    return row
 
 
-def _taus(job: Job, against: Truth | None) -> dict[str, object]:
-    """Kendall's tau on the first and the last state, where the run was audited."""
-    if against is None or not (job.out / "audit.csv").is_file():
+def _pool(job: Job, against: Truth) -> dict[str, object]:
+    """How good the final candidates are, and how well their scores rank them."""
+    final = [row for row in read_table(job.out / "history.csv") if row["origin"] == "final"]
+    true = against.of([tuple(json.loads(row["genotype"])) for row in final])
+    name = "loss" if final[0]["loss"] else "error"
+    scores = -np.array([float(row[name]) for row in final])
+    return {
+        "candidates": len(final),
+        "pool_regret": against.best - float(true.max()),
+        "tau_final": kendall(scores, true),
+    }
+
+
+def _taus(run: Path, against: Truth, prefix: str) -> dict[str, object]:
+    """Kendall's tau on a run's last audited state; nothing where it was not audited."""
+    if not (run / "audit.csv").is_file():
         return {}
-    path = job.out / "correlation.csv"
+    path = run / "correlation.csv"
     if not path.is_file():
-        correlate(job.out, against)
+        correlate(run, against)
     found = [row for row in read_table(path) if row["scorer"] == "supernet loss"]
     states = sorted({int(row["state"]) for row in found})
+    top = TOP_SAMPLE if any(row["region"] == TOP_SAMPLE for row in found) else "top10"
     values: dict[str, object] = {}
-    for prefix, state in (("first_", states[0]), ("", states[-1])):
-        for region, name in (("global", "tau"), ("top10", "tau_top10")):
+    for state in states[-1:]:
+        for region, name in (("global", "tau"), (top, "tau_top10")):
             row = next(r for r in found if int(r["state"]) == state and r["region"] == region)
             values[prefix + name] = float(row["kendall"]) if row["kendall"] else math.nan
     return values

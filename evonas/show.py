@@ -94,14 +94,21 @@ def drawing(architecture: list[str]) -> Text:
 def correlation_table(rows: list[dict[str, Any]]) -> Table:
     """Kendall's tau with its interval, by state and scorer, in the whole space and in its true top."""
     table = Table(title="Kendall's tau with the truth (95 % bootstrap interval)")
-    for name in ("state", "scorer", "global", "true top 10 %", "true top 5 %", "regret"):
+    regions = {
+        "global": "global",
+        "top10": "true top 10 %",
+        "top5": "true top 5 %",
+        "top10 sample": "sample of the top",
+    }
+    shown = {region: title for region, title in regions.items() if any(row["region"] == region for row in rows)}
+    for name in ("state", "scorer", *shown.values(), "regret"):
         table.add_column(name, justify="left" if name == "scorer" else "right")
     by_scorer: dict[tuple[Any, str], dict[str, dict[str, Any]]] = {}
     for row in rows:
         by_scorer.setdefault((row["state"], row["scorer"]), {})[row["region"]] = row
-    for (state, scorer), regions in by_scorer.items():
-        cells = [_tau(regions[region]) for region in ("global", "top10", "top5") if region in regions]
-        regret = regions["global"]["regret"]
+    for (state, scorer), found in by_scorer.items():
+        cells = [_tau(found[region]) if region in found else "-" for region in shown]
+        regret = found["global"]["regret"]
         table.add_row("-" if state is None else str(state), scorer, *cells, "-" if regret is None else f"{regret:.2f}")
     return table
 

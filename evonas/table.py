@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evonas.config import TableSettings
+from evonas.config import Settings, TableSettings
 from evonas.errors import TableError, nearest
 from evonas.spaces.base import Genotype, Space
 
@@ -48,6 +48,10 @@ class Table:
         chosen = range(len(self)) if rows is None else rows
         texts = self._column(column)
         return np.array([self._number(texts[row], column, row) for row in chosen])
+
+    def truth(self, column: str) -> dict[Genotype, float]:
+        """A column of accuracies by genotype."""
+        return dict(zip(self.genotypes, map(float, self.accuracies(column)), strict=True))
 
     def accuracies(self, column: str) -> np.ndarray:
         """A column as accuracies in percent, shape (rows,). Raises TableError for what lies outside 0 to 100."""
@@ -117,6 +121,13 @@ def read(settings: TableSettings, space: Space) -> Table:
     table = Table(settings.file, tuple(genotypes), tuple(lines), cells, rows)
     _require_whole(table, space)
     return table
+
+
+def audited(settings: Settings) -> TableSettings:
+    """Completed settings of the table of an audit, its columns those that the table section names."""
+    columns = settings.table.model_dump(exclude={"file"})
+    columns["fitness"] = columns["fitness"] or columns["report"]
+    return complete(TableSettings(file=settings.audit.table, **columns))
 
 
 def require_column(table: str, column: str, columns: Sequence[str] | Mapping[str, object]) -> None:

@@ -108,7 +108,9 @@ def test_an_audit_changes_nothing_of_the_run(warmed: Path, tiny: Make, tmp_path:
     assert compared(tmp_path / "a") == compared(warmed)
     audit = rows(tmp_path / "a" / "audit.csv")
     assert [row["state"] for row in audit if row["probe"] == "uniform"] == ["0"] * 10 + ["1"] * 10 + ["2"] * 10
-    by_state = [{row["genotype"] for row in audit if row["state"] == state and row["probe"] == "uniform"} for state in "012"]
+    by_state = [
+        {row["genotype"] for row in audit if row["state"] == state and row["probe"] == "uniform"} for state in "012"
+    ]
     assert by_state[0] == by_state[1] == by_state[2]
     history = rows(tmp_path / "a" / "history.csv")
     scores = {(row["state"], row["genotype"]): row["loss"] for row in history}

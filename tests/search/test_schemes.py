@@ -1,5 +1,6 @@
 """Population policies: fair ones are blind to what a state adds to all fitness, stale ones are not."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -49,7 +50,9 @@ class Drifting:
 
 
 def settings(**changes: Any) -> SearchSettings:
-    return SearchSettings(**{"population": 12, "generations": 10, "elites": 2, "immigrants": 1, "archive": 5, **changes})
+    return SearchSettings(
+        **{"population": 12, "generations": 10, "elites": 2, "immigrants": 1, "archive": 5, **changes}
+    )
 
 
 def run(landscape: Drifting, chosen: SearchSettings) -> tuple[list[list[Candidate]], list[list[Measurement]]]:
@@ -66,12 +69,18 @@ def run(landscape: Drifting, chosen: SearchSettings) -> tuple[list[list[Candidat
 
 
 STILL = [0.0] * 10
-DRIFTS = ([64.0 * state for state in range(10)], [-64.0 * state for state in range(10)], [0, 3, -8, 2, 2, 9, 1, 0, 5, 7])
+DRIFTS = (
+    [64.0 * state for state in range(10)],
+    [-64.0 * state for state in range(10)],
+    [0, 3, -8, 2, 2, 9, 1, 0, 5, 7],
+)
 
 
 @pytest.mark.parametrize("changes", FAIR, ids=str)
 @pytest.mark.parametrize("drift", DRIFTS, ids=("up", "down", "both"))
-def test_an_offset_per_state_leaves_every_fair_trajectory_unchanged(changes: dict[str, Any], drift: list[float]) -> None:
+def test_an_offset_per_state_leaves_every_fair_trajectory_unchanged(
+    changes: dict[str, Any], drift: list[float]
+) -> None:
     assert run(Drifting(STILL), settings(**changes))[0] == run(Drifting(drift), settings(**changes))[0]
 
 
@@ -85,7 +94,7 @@ def test_an_offset_per_state_changes_a_stale_trajectory(changes: dict[str, Any],
 def test_parents_are_measured_again_beside_their_children(scheme: str) -> None:
     populations, _ = run(Drifting(STILL), settings(scheme=scheme))
     parents = 12 if scheme == "mu_plus_lambda" else 5
-    for before, population in zip(populations, populations[1:], strict=False):
+    for before, population in itertools.pairwise(populations):
         origins = [candidate.origin for candidate in population]
         assert origins == ["parent"] * parents + ["child"] * 11 + ["immigrant"]
         known = {candidate.genotype for candidate in before}
@@ -146,7 +155,7 @@ def scored(genotype: Genotype, value: float, state: int) -> Measurement:
 
 def test_the_unfair_choice_goes_by_stored_fitness_and_the_fair_one_never_does() -> None:
     zeros = (0,) * SPACE.n_genes
-    first, second, third = (zeros[:-1] + (last,) for last in (0, 1, 2))
+    first, second, third = ((*zeros[:-1], last) for last in (0, 1, 2))
     generations = [[scored(first, 5.0, 0), scored(second, 6.0, 0)], [scored(second, 50.0, 1), scored(third, 49.0, 1)]]
     assert [m.genotype for m in by_stored_fitness(SPACE, generations, 3)] == [first, second, third]
     assert candidates(SPACE, generations, 2) == [third, first], "the best of each state, the later state first"
@@ -154,6 +163,6 @@ def test_the_unfair_choice_goes_by_stored_fitness_and_the_fair_one_never_does() 
 
 def test_generations_of_one_state_are_ranked_together() -> None:
     zeros = (0,) * SPACE.n_genes
-    genotypes = [zeros[:-1] + (last,) for last in range(4)]
+    genotypes = [(*zeros[:-1], last) for last in range(4)]
     generations = [[scored(genotypes[0], 1.0, 0), scored(genotypes[1], 2.0, 0)], [scored(genotypes[2], 3.0, 0)]]
     assert candidates(SPACE, generations, 2) == genotypes[:2]
