@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from analysis import bootstrap
+
 REGIONS = {"global": 100, "top10": 10, "top5": 5}  # percent of the networks, the best by truth
 LARGE = 2000  # networks above which a bootstrap makes FEW resamples: intervals are narrow there, and resamples slow
 FEW = 200
@@ -164,18 +166,29 @@ def _bootstrap(
     """Kendall and Spearman of each resample by region, (resamples, 2), averaged over the pairs."""
     n = len(pairs[0][0])
     resamples = min(resamples, FEW) if n > LARGE else resamples
-    found = {name: np.full((resamples, 2), math.nan) for name in regions}
     if n < SMALLEST:
-        return found
-    for resample in range(resamples):
-        drawn = rng.integers(n, size=n)
-        for name, masks in regions.items():
-            each = []
-            for (scores, truth), mask in zip(pairs, masks, strict=True):
-                chosen = drawn[mask[drawn]]
-                each.append((kendall(scores[chosen], truth[chosen]), spearman(scores[chosen], truth[chosen])))
-            found[name][resample] = np.mean(each, axis=0)
-    return found
+        return {name: np.full((resamples, 2), math.nan) for name in regions}
+    counts = bootstrap.draws(rng, n, resamples)
+    return {
+        name: np.mean(
+            [
+                _resampled(counts[:, mask], scores[mask], truth[mask])
+                for (scores, truth), mask in zip(pairs, masks, strict=True)
+            ],
+            axis=0,
+        )
+        for name, masks in regions.items()
+    }
+
+
+def _resampled(counts: np.ndarray, scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Kendall and Spearman of each resample, (resamples, 2)."""
+    if len(scores) <= LARGE:
+        taus = bootstrap.kendall(counts, scores, truth)
+    else:  # all pairs would not fit in memory
+        drawn = (np.repeat(np.arange(len(scores)), row.astype(int)) for row in counts)
+        taus = np.array([kendall(scores[chosen], truth[chosen]) for chosen in drawn])
+    return np.column_stack([taus, bootstrap.spearman(counts, scores, truth)])
 
 
 def _interval(values: np.ndarray, n: int) -> Interval:

@@ -79,6 +79,10 @@ ARMS: dict[str, Arm] = {
     "no-remeasure": Arm("choose by stored fitness", _fixed(final__remeasure=False)),
     "random": Arm("as many random networks on the warmed-up supernet", _fixed(search__algorithm="random")),
     "aging": Arm("aging evolution on the warmed-up supernet", _fixed(search__algorithm="aging")),
+    "aging-20": Arm(
+        "aging evolution with population 20 and sample 5",
+        _fixed(search__algorithm="aging", search__population=20, search__tournament=5, search__elites=2),
+    ),
     "spos": Arm(
         "policy of SPOS (arXiv 1904.00420): frozen supernet, best ten ever as parents",
         _fixed(finetune__enabled=False, search__scheme="topk_archive", search__archive=10),
@@ -95,4 +99,4 @@ ARMS: dict[str, Arm] = {
     ),
 }
 SUPERNET_ARMS = tuple(ARMS)
-TABLE_ARMS = ("full", "random", "aging")
+TABLE_ARMS = ("full", "random", "aging", "aging-20")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from analysis.ablation_report import write_ablation
 from analysis.audit import read_audit
 from analysis.correlation import between_states, rows, write_correlation
 from analysis.correlation_plots import plot_scatter, plot_states
-from analysis.ranking import kendall
+from analysis.ranking import count, kendall
 from evonas.ablate import Job
 from evonas.config import Settings, build, read_yaml
 from evonas.errors import RunError
@@ -154,9 +153,11 @@ def _row(job: Job, against: Truth | None) -> dict[str, object]:
     row["test_error"] = result["best"]["test_error"]
     if against is not None:
         accuracy = float(against.of([genotype])[0])
-        row |= {"true_accuracy": accuracy, REGRET: against.best - accuracy, **_pool(job, against)}
-        row |= _taus(job.warmed_up or job.out, against, "first_")
-        row |= _taus(job.out if (job.out / "audit.csv").is_file() else job.warmed_up or job.out, against, "")
+        row |= {"true_accuracy": accuracy, REGRET: against.best - accuracy}
+    if against is not None and job.warmed_up is not None:
+        row |= _pool(job, against)
+        row |= _taus(job.warmed_up, against, "first_")
+        row |= _taus(job.out if (job.out / "audit.csv").is_file() else job.warmed_up, against, "")
     return row
 
 
@@ -174,21 +175,18 @@ def _pool(job: Job, against: Truth) -> dict[str, object]:
 
 
 def _taus(run: Path, against: Truth, prefix: str) -> dict[str, object]:
-    """Kendall's tau on a run's last audited state; nothing where it was not audited."""
+    """Kendall's tau by loss on a run's last audited state; nothing where it was not audited."""
     if not (run / "audit.csv").is_file():
         return {}
-    path = run / "correlation.csv"
-    if not path.is_file():
-        correlate(run, against)
-    found = [row for row in read_table(path) if row["scorer"] == "supernet loss"]
-    states = sorted({int(row["state"]) for row in found})
-    top = TOP_SAMPLE if any(row["region"] == TOP_SAMPLE for row in found) else "top10"
-    values: dict[str, object] = {}
-    for state in states[-1:]:
-        for region, name in (("global", "tau"), (top, "tau_top10")):
-            row = next(r for r in found if int(r["state"]) == state and r["region"] == region)
-            values[prefix + name] = float(row["kendall"]) if row["kendall"] else math.nan
-    return values
+    audit = read_audit(run / "audit.csv")
+    audit = audit[audit["state"] == audit["state"].max()]
+    true, scores = against.of(list(audit["genotype"])), -audit["loss"].to_numpy(float)
+    probe = audit["probe"].to_numpy() if "probe" in audit else np.full(len(audit), "uniform")
+    uniform, best = probe == "uniform", probe == "top"
+    if not best.any():
+        best = uniform & (true >= np.sort(true[uniform])[-count(int(uniform.sum()), 10)])
+    masks = {"tau": uniform, "tau_top10": best}
+    return {prefix + name: kendall(scores[mask], true[mask]) for name, mask in masks.items()}
 
 
 def settings_of(run: Path, assignments: Iterable[str] = ()) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -114,4 +115,6 @@ def correlation_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def _tau(row: dict[str, Any]) -> str:
+    if isnan(row["kendall_low"]):
+        return f"{row['kendall']:.3f}"
     return f"{row['kendall']:.3f} ({row['kendall_low']:.2f} to {row['kendall_high']:.2f})"

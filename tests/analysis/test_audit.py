@@ -55,7 +55,7 @@ def test_a_malformed_row_is_named_with_its_column(tmp_path: Path, line: str, mes
 
 
 def test_an_unknown_probe_group_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(AnalysisError, match="column 'probe' is 'unform'; expected uniform, population or nothing"):
+    with pytest.raises(AnalysisError, match="column 'probe' is 'unform'; expected uniform, top, population or nothing"):
         read_audit(write(tmp_path, f"{HEADER},probe", f"{GOOD},unform"))
 
 
