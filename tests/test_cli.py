@@ -227,3 +227,46 @@ def test_a_quiet_run_prints_plain_lines(finished: Path) -> None:
     assert answer.returncode == 0
     assert "\x1b" not in answer.stderr
     assert any(line.startswith("done in") for line in answer.stderr.splitlines())
+
+
+def test_correlate_scores_the_states_of_a_run_and_writes_figures(tmp_path: Path, here: Callable[..., Answer]) -> None:
+    tiny = [*SETS[: SETS.index("space.width=4") - 1], "--set", "space.name=nb-macro", "--set", "space.width=4"]
+    small = (
+        "supernet.epochs=1",
+        "search.population=4",
+        "search.generations=2",
+        "search.elites=1",
+        "retrain.enabled=false",
+    )
+    options = [*tiny, *(word for assignment in small for word in ("--set", assignment))]
+    assert here("run", "ga", *options, "--out", "a", "--quiet").returncode == 0
+    answer = here("correlate", "a", "--table", "nb-macro", "--genotypes", "20", "--quiet")
+    assert answer.returncode == 0, answer.stderr
+    assert "ceiling" in answer.stdout and "flops" in answer.stdout
+    lines = (tmp_path / "a" / "correlation.csv").read_text().splitlines()
+    assert {line.split(",")[0] for line in lines[1:]} == {"0", "1", ""}, "both states, and what no state changes"
+    for name in ("scatter-state-0.svg", "scatter-state-1.png", "correlation-by-state.svg"):
+        assert (tmp_path / "a" / "plots" / name).stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["correlate", "nowhere", "--table", "nb-macro"], "nowhere does not exist"),
+        (["ablate", "--table", "nb-macros"], "'nb-macros' is no file and no shipped table"),
+        (["ablate", "--table", "nb-macro", "--arms", "ful"], "arm 'ful' is unknown; did you mean 'full'"),
+        (["ablate", "--table", "nb-macro", "--seeds", "0"], "seeds"),
+        (["run", "--table", "nb-macro", "--set", "table.fitness=acc"], "no column 'acc'"),
+        (["run", "--table", "nb-macro", "--space", "nb201"], "6 digits"),
+        (["run", "--set", "audit.table=nowhere.csv"], "'nowhere.csv' is no file and no shipped table"),
+        (["run", "--set", "search.stale=true"], "stale needs scheme"),
+        (["run", "--set", "supernet.from=nowhere"], "nowhere does not exist"),
+    ],
+)
+def test_a_mistake_about_tables_and_arms_is_one_line(
+    tmp_path: Path, here: Callable[..., Answer], arguments: list[str], words: str
+) -> None:
+    answer = here(*arguments)
+    assert answer.returncode == 2
+    assert words in answer.stderr and answer.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -1,5 +1,9 @@
 """The laws that every space keeps."""
 
+from collections import Counter
+from itertools import product
+from math import prod
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -142,3 +146,11 @@ def test_the_same_generator_gives_the_same_genotypes(name: str, seed: int) -> No
         return [first, space.crossover(first, second, rng), space.mutate(second, 0.2, rng)]
 
     assert drawn() == drawn()
+
+
+def test_multiplicity_counts_the_genotypes_of_a_network(space: Space) -> None:
+    if prod(space.cardinalities) > 20_000:
+        pytest.skip("too many genotypes to count one by one")
+    valid = [g for g in product(*(range(n) for n in space.cardinalities)) if space.is_valid(g)]
+    counted = Counter(space.canonical(genotype) for genotype in valid)
+    assert all(space.multiplicity(genotype) == counted[space.canonical(genotype)] for genotype in valid)

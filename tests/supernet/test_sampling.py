@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evonas.config import FinetuneSettings, RegionWeights, SinglePathSettings
+from evonas.config import FinetuneSettings, NB201Settings, RegionWeights, SinglePathSettings
 from evonas.spaces import SinglePathSpace
-from evonas.supernet.sampling import fair_paths, phase_steps, region_paths, uniform_paths
+from evonas.spaces.cell201 import NB201Space
+from evonas.supernet.sampling import deiso_paths, fair_paths, phase_steps, region_paths, uniform_paths
 
 SPACE = SinglePathSpace(SinglePathSettings())
 
@@ -119,3 +120,24 @@ def test_no_rank_enters_so_the_order_of_the_population_changes_no_share() -> Non
         for order in (region, region[::-1])
     ]
     assert counts[0] == counts[1]
+
+
+def test_deiso_takes_every_network_equally_often_and_every_genotype_of_one() -> None:
+    chain = SinglePathSpace(SinglePathSettings(layers=(3,), strides=(1,), operations=("conv3", "skip")))
+    paths = deiso_paths(chain, np.random.default_rng(0))
+    drawn = Counter(next(paths)[0] for _ in range(8000))
+    assert len(drawn) == 8, "all genotypes are trained"
+    networks = Counter[tuple[int, ...]]()
+    for genotype, times in drawn.items():
+        networks[chain.canonical(genotype)] += times
+    assert len(networks) == 4
+    assert all(abs(times - 2000) < 5 * (8000 * 0.25 * 0.75) ** 0.5 for times in networks.values())
+    one_skip = [drawn[genotype] for genotype in ((0, 0, 1), (0, 1, 0), (1, 0, 0))]
+    assert max(one_skip) - min(one_skip) < 5 * (2 * 2000 / 3) ** 0.5
+
+
+def test_no_sampler_leaves_a_space_whose_genes_cannot_all_be_combined() -> None:
+    cells = NB201Space(NB201Settings())
+    for sampler in (uniform_paths, fair_paths, deiso_paths):
+        paths = sampler(cells, np.random.default_rng(0))
+        assert all(cells.is_valid(path) for _ in range(200) for path in next(paths))
