@@ -23,28 +23,32 @@ def rows(
     rng: np.random.Generator,
     *,
     seeds: np.ndarray | None = None,
+    others: Mapping[str, np.ndarray] | None = None,
     distinct: bool = True,
     resamples: int = 1000,
 ) -> list[Row]:
     """One row a state, scorer and region: the scorer's ranking of the audit, with 95 % bootstrap intervals.
 
     audit: as `read_audit` gives it. truth: (rows of the audit,), higher is better. seeds: (rows of the audit, seeds),
-    the same in repeated trainings, for the row `ceiling`. distinct: genotypes with one canonical form count as one
+    the same in repeated trainings, for the row `ceiling`. others: further scorers, each (rows of the audit,), higher is
+    better. distinct: genotypes with one canonical form count as one
     network, with the mean of their scores and of their truth. The scorers that no state changes (flops, params,
-    ceiling) come last, once, over the genotypes of all states, with state None.
+    others, ceiling) come last, once, over the genotypes of all states, with state None.
     """
     key = "canonical" if distinct else "genotype"
     seed_names = [f"seed {i}" for i in range(0 if seeds is None else seeds.shape[1])]
     frame = audit[["state", key, *SUPERNET.values(), *SIZES]].assign(truth=truth)
     if seeds is not None:
         frame[seed_names] = seeds
+    beside = dict(others or {})
+    frame = frame.assign(**beside)
     frame = frame.groupby(["state", key], as_index=False).mean().round(DECIMALS)
     found: list[Row] = []
     for state, audited in frame.groupby("state"):
         for scorer, column in SUPERNET.items():
             found += _rows(int(str(state)), scorer, [_pair(-audited[column], audited)], rng, resamples)
     once = frame.drop_duplicates(key)
-    for column in SIZES:
+    for column in (*SIZES, *beside):
         found += _rows(None, column, [_pair(once[column], once)], rng, resamples)
     if len(seed_names) > 1:
         found += _rows(None, "ceiling", ceiling_pairs(once[seed_names].to_numpy(float)), rng, resamples)

@@ -14,10 +14,12 @@ from analysis.figures import BLACK, BLUE, GREEN, GREY, VERMILION, figure, save
 from analysis.ranking import LARGE, REGIONS, ranking, top
 from evonas.errors import AnalysisError
 
+LineStyle = str | tuple[int, tuple[int, ...]]
 TITLES = {"global": "all networks", "top10": "true top 10 %", "top5": "true top 5 %"}
 # Colours and line styles: first of the scorers that change with the state, with their markers, then of the others.
 LINES = {"supernet loss": (BLUE, "-", "o"), "supernet error": (VERMILION, "-.", "s")}
-LEVELS = {"ceiling": (BLACK, "-"), "flops": (GREEN, "--"), "params": (GREY, ":")}
+OTHER: tuple[str, LineStyle] = (GREY, (0, (5, 1, 1, 1, 1, 1)))  # scorers from elsewhere
+LEVELS: dict[str, tuple[str, LineStyle]] = {"ceiling": (BLACK, "-"), "flops": (GREEN, "--"), "params": (GREY, ":")}
 
 
 def plot_scatter(
@@ -78,15 +80,15 @@ def plot_states(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         axes.xaxis.get_major_locator().set_params(integer=True)
     panels[0].set_ylabel("Kendall's τ against the truth")
     handles, labels = panels[0].get_legend_handles_labels()
-    made.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize="small")
+    made.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5), fontsize="small")
     save(made, path)
 
 
 def _draw(axes: Axes, scorer: str, rows: pd.DataFrame) -> None:
     """One scorer of one region: a line over the states, or a level."""
     rows = rows.sort_values("state")
-    if scorer in LEVELS:
-        colour, style = LEVELS[scorer]
+    if scorer not in LINES:
+        colour, style = LEVELS.get(scorer, OTHER)
         tau, low, high = (float(rows[name].iloc[0]) for name in ("kendall", "kendall_low", "kendall_high"))
         axes.axhline(tau, color=colour, linestyle=style, label=scorer, zorder=1.5 if scorer == "ceiling" else 2)
         axes.axhspan(low, high, color=colour, alpha=0.1, linewidth=0)

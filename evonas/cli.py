@@ -128,6 +128,9 @@ def correlate_command(
     trainings: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="Columns of repeated trainings, for the noise ceiling.")
     ] = None,
+    scores: Annotated[
+        str | None, typer.Option(metavar="FILE:A,B", help="Columns of other scorers, to be ranked beside it.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Rank correlation of a run's supernet with a table of trained networks: RUN/audit.csv, correlation.csv, plots/."""
@@ -137,12 +140,13 @@ def correlate_command(
 
     settings = reports.settings_of(run, assign or [])
     against = reports.truth(settings, table, trainings.split(",") if trainings else ())
+    beside = None if scores is None else reports.others(against, scores)
     if genotypes is not None or not (run / "audit.csv").is_file():
         from evonas.experiment import score_states
 
         changes = {"table": against.table.name, "genotypes": genotypes or settings.audit.genotypes}
         score_states(run, settings.audit.model_copy(update=changes), reporter(quiet))
-    _print_correlation(run, reports.correlate(run, against))
+    _print_correlation(run, reports.correlate(run, against, beside))
 
 
 @app.command("ablate")

@@ -17,12 +17,12 @@ from analysis.correlation import between_states, rows, write_correlation
 from analysis.correlation_plots import plot_scatter, plot_states
 from analysis.ranking import count, kendall
 from evonas.ablate import Job
-from evonas.config import Settings, build, read_yaml
+from evonas.config import Settings, TableSettings, build, read_yaml
 from evonas.errors import RunError
 from evonas.run import read_result, read_table, require_run
 from evonas.seeding import Seeds
 from evonas.spaces import Genotype, Space, build_space
-from evonas.table import SHIPPED, SHIPPED_RUNS, Table, audited, read
+from evonas.table import SHIPPED, SHIPPED_RUNS, Table, audited, complete, read, require_column
 
 REGRET = "regret"
 TOP_SAMPLE = "top10 sample"  # region of networks that were drawn from the true top for the audit
@@ -34,6 +34,7 @@ class Truth:
 
     table: Table
     space: Space
+    genotype: str
     column: str
     runs: tuple[str, ...]
 
@@ -69,24 +70,51 @@ def truth(settings: Settings, file: str | None = None, runs: Sequence[str] = ())
     chosen = audited(settings.model_copy(update={"audit": settings.audit.model_copy(update={"table": name})}))
     space = build_space(settings.space)
     table = read(chosen, space)
-    assert chosen.report is not None and chosen.file is not None
+    assert chosen.report is not None and chosen.file is not None and chosen.genotype is not None
     names = tuple(runs) or (SHIPPED_RUNS.get(chosen.file, ()) if chosen.file in SHIPPED else ())
     for column in (chosen.report, *names):
         table.accuracies(column)
-    return Truth(table, space, chosen.report, names)
+    return Truth(table, space, chosen.genotype, chosen.report, names)
 
 
-def correlate(run: Path, against: Truth) -> list[dict[str, object]]:
+@dataclass(frozen=True)
+class Others:
+    """Further scorers to rank beside a run's own: columns of a CSV file, in which higher is better."""
+
+    table: Table
+    space: Space
+    columns: tuple[str, ...]
+
+    def of(self, genotypes: Sequence[Genotype]) -> dict[str, np.ndarray]:
+        """Scores by column, each (n,); nan where there is none."""
+        found = [self.table.row(genotype, self.space) for genotype in genotypes]
+        return {name: self.table.scores(name, found) for name in self.columns}
+
+
+def others(against: Truth, option: str) -> Others:
+    """The scorers that `FILE:COLUMN,COLUMN` names; the file has the genotypes in the column that the truth has."""
+    file, _, names = option.rpartition(":")
+    if not file or not names:
+        raise RunError(f"--scores {option!r} names no columns; expected FILE:COLUMN,COLUMN")
+    columns = tuple(names.split(","))
+    chosen = complete(TableSettings(file=file, genotype=against.genotype, fitness=columns[0]))  # type: ignore[call-arg]
+    table = read(chosen, against.space)
+    for column in columns:
+        require_column(table.name, column, table.cells)
+    return Others(table, against.space, columns)
+
+
+def correlate(run: Path, against: Truth, beside: Others | None = None) -> list[dict[str, object]]:
     """Rank correlation of RUN/audit.csv: RUN/correlation.csv, drift.csv and plots/; returns the rows of the first."""
     audit = read_audit(run / "audit.csv")
     genotypes = [tuple(genotype) for genotype in audit["genotype"]]
     true = against.of(genotypes)
     # The members of the population are no sample of the space: they show drift, and have no place in these rankings.
     uniform = (audit["probe"] == "uniform").to_numpy() if "probe" in audit else np.ones(len(audit), dtype=bool)
-    found = _ranked(audit, genotypes, true, uniform, against)
+    found = _ranked(audit, genotypes, true, uniform, against, beside)
     top = (audit["probe"] == "top").to_numpy() if "probe" in audit else ~uniform
     if top.any():
-        sampled = [row for row in _ranked(audit, genotypes, true, top, against) if row["region"] == "global"]
+        sampled = [row for row in _ranked(audit, genotypes, true, top, against, beside) if row["region"] == "global"]
         found += [{**row, "region": TOP_SAMPLE} for row in sampled]
     write_correlation(run / "correlation.csv", found)
     changes = between_states(audit)
@@ -97,10 +125,17 @@ def correlate(run: Path, against: Truth) -> list[dict[str, object]]:
 
 
 def _ranked(
-    audit: pd.DataFrame, genotypes: Sequence[Genotype], true: np.ndarray, chosen: np.ndarray, against: Truth
+    audit: pd.DataFrame,
+    genotypes: Sequence[Genotype],
+    true: np.ndarray,
+    chosen: np.ndarray,
+    against: Truth,
+    beside: Others | None,
 ) -> list[dict[str, object]]:
-    repeated = against.repeated([genotype for genotype, kept in zip(genotypes, chosen, strict=True) if kept])
-    return rows(audit[chosen], true[chosen], Seeds(0).numpy("bootstrap"), seeds=repeated)
+    kept = [genotype for genotype, one in zip(genotypes, chosen, strict=True) if one]
+    more = None if beside is None else beside.of(kept)
+    rng = Seeds(0).numpy("bootstrap")
+    return rows(audit[chosen], true[chosen], rng, seeds=against.repeated(kept), others=more)
 
 
 def _plots(folder: Path, audit: pd.DataFrame, true: np.ndarray, found: Sequence[dict[str, Any]]) -> None:

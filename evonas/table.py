@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
@@ -23,6 +23,7 @@ SHIPPED = {
     "nb-macro": TableSettings(file="nb-macro", genotype="arch", fitness="mean_acc", report="mean_acc"),  # type: ignore[call-arg]
 }
 SHIPPED_RUNS = {"nb-macro": ("acc_1", "acc_2", "acc_3")}  # columns of repeated trainings
+_TABLES: dict[tuple[object, ...], Table] = {}
 ENUMERABLE = 10**6  # genotypes of a space up to which a table is checked to hold them all
 
 
@@ -35,6 +36,7 @@ class Table:
     lines: tuple[int, ...]
     cells: Mapping[str, tuple[str, ...]]
     rows: Mapping[Genotype, int]
+    _parsed: dict[str, np.ndarray] = field(default_factory=dict, repr=False)  # whole columns
 
     def __len__(self) -> int:
         return len(self.genotypes)
@@ -45,9 +47,18 @@ class Table:
 
     def numbers(self, column: str, rows: Sequence[int] | None = None) -> np.ndarray:
         """A column as finite numbers, shape (rows,). Raises TableError with line and column of what is none."""
-        chosen = range(len(self)) if rows is None else rows
         texts = self._column(column)
-        return np.array([self._number(texts[row], column, row) for row in chosen])
+        if rows is not None:
+            return np.array([self._number(texts[row], column, row) for row in rows])
+        if column not in self._parsed:
+            self._parsed[column] = np.array([self._number(text, column, row) for row, text in enumerate(texts)])
+        return self._parsed[column]
+
+    def scores(self, column: str, rows: Sequence[int]) -> np.ndarray:
+        """Cells of a column as numbers, shape (n,); nan where a cell holds no finite one."""
+        texts = self._column(column)
+        values = np.array([_float(texts[row]) for row in rows])
+        return np.where(np.isfinite(values), values, math.nan)
 
     def truth(self, column: str) -> dict[Genotype, float]:
         """A column of accuracies by genotype."""
@@ -67,10 +78,7 @@ class Table:
         return self.cells[column]
 
     def _number(self, text: str, column: str, row: int) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
+        value = _float(text)
         if not math.isfinite(value):
             what = "empty" if not text.strip() else repr(text)
             raise TableError(f"{self._place(row, column)} is {what}; expected a finite number")
@@ -78,6 +86,13 @@ class Table:
 
     def _place(self, row: int, column: str) -> str:
         return f"table {self.name}: row {row + 1} (line {self.lines[row]}), column {column!r}"
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def complete(settings: TableSettings) -> TableSettings:
@@ -103,9 +118,25 @@ def complete(settings: TableSettings) -> TableSettings:
 
 
 def read(settings: TableSettings, space: Space) -> Table:
-    """The table of completed settings, its genotypes checked against the space. Raises TableError where malformed."""
+    """The table of completed settings, its genotypes checked against the space. Raises TableError where malformed.
+
+    A file that has not changed is read once, since a grid of runs searches one table thousands of times.
+    """
     assert settings.file is not None and settings.genotype is not None
     path = _path(settings.file)
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise TableError(f"cannot read the table {settings.file}: {error.strerror}") from None
+    key = (path, about.st_mtime_ns, about.st_size, settings.genotype, space.name, space.cardinalities)
+    if key not in _TABLES:
+        _TABLES.clear()  # one table in memory is enough
+        _TABLES[key] = _read(settings, space, path)
+    return _TABLES[key]
+
+
+def _read(settings: TableSettings, space: Space, path: Path) -> Table:
+    assert settings.file is not None and settings.genotype is not None
     header, lines, records = _records(path, settings.file)
     require_column(settings.file, settings.genotype, header)
     cells = {name: tuple(record[index] for record in records) for index, name in enumerate(header)}

@@ -240,9 +240,10 @@ def test_correlate_scores_the_states_of_a_run_and_writes_figures(tmp_path: Path,
     )
     options = [*tiny, *(word for assignment in small for word in ("--set", assignment))]
     assert here("run", "ga", *options, "--out", "a", "--quiet").returncode == 0
-    answer = here("correlate", "a", "--table", "nb-macro", "--genotypes", "20", "--quiet")
+    beside = f"{ROOT / 'evonas' / 'tables' / 'nb-macro.csv'}:acc_1,std_acc"
+    answer = here("correlate", "a", "--table", "nb-macro", "--genotypes", "20", "--scores", beside, "--quiet")
     assert answer.returncode == 0, answer.stderr
-    assert "ceiling" in answer.stdout and "flops" in answer.stdout
+    assert "ceiling" in answer.stdout and "flops" in answer.stdout and "std_acc" in answer.stdout
     lines = (tmp_path / "a" / "correlation.csv").read_text().splitlines()
     assert {line.split(",")[0] for line in lines[1:]} == {"0", "1", ""}, "both states, and what no state changes"
     for name in ("scatter-state-0.svg", "scatter-state-1.png", "correlation-by-state.svg"):
