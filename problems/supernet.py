@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from pymoo.core.problem import Problem
 
 from evonas.complexity import Complexity
 from evonas.spaces.base import Genotype, Space
 from evonas.supernet.measuring import Measurer
 from evonas.supernet.training import Progress, SupernetTrainer
+from problems.genotypes import GenotypeProblem
 
 
-class SupernetProblem(Problem):
+class SupernetProblem(GenotypeProblem):
     """Minimise objectives of genotypes, measured on the supernet's present state.
 
     n_var integer variables, one a gene, within 0 to cardinality - 1. `evaluate(X)` takes an (n, n_var) matrix of
@@ -36,14 +36,7 @@ class SupernetProblem(Problem):
         generations: int,
         progress: Progress = lambda steps: None,
     ) -> None:
-        super().__init__(
-            n_var=space.n_genes,
-            n_obj=len(objectives),
-            xl=np.zeros(space.n_genes),
-            xu=np.array(space.cardinalities) - 1,
-            vtype=int,
-        )
-        self.space = space
+        super().__init__(space, len(objectives))
         self.objectives = tuple(objectives)
         self.state = 0
         self.generations = generations
@@ -78,7 +71,7 @@ class SupernetProblem(Problem):
         return genotype in self._measured
 
     def _evaluate(self, X: np.ndarray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        genotypes = [self.space.repair(row) for row in np.asarray(X, dtype=int).tolist()]
+        genotypes = self.genotypes(X)
         waiting = [g for g in dict.fromkeys(genotypes) if g not in self._measured]
         for genotype, scores in zip(waiting, self._scores(waiting), strict=True):
             self._measured[genotype] = scores

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from pymoo.core.problem import Problem
 
 from evonas.config import TableSettings
 from evonas.errors import TableError, nearest
 from evonas.spaces.base import Genotype, Space
 from evonas.table import Table
+from problems.genotypes import GenotypeProblem
 
 COSTS = ("params", "flops")
 
 
-class TabularProblem(Problem):
+class TabularProblem(GenotypeProblem):
     """Minimise columns of a table over the genotypes of a space; nothing is trained and no state ever changes.
 
     n_var integer variables, one a gene, within 0 to cardinality - 1. `evaluate(X)` takes an (n, n_var) matrix of
@@ -38,15 +38,8 @@ class TabularProblem(Problem):
         image_shape: tuple[int, int, int] = (3, 32, 32),
         classes: int = 10,
     ) -> None:
-        super().__init__(
-            n_var=space.n_genes,
-            n_obj=len(objectives),
-            xl=np.zeros(space.n_genes),
-            xu=np.array(space.cardinalities) - 1,
-            vtype=int,
-        )
+        super().__init__(space, len(objectives))
         assert settings.fitness is not None
-        self.space = space
         self.table = table
         self.objectives = tuple(objectives)
         self.protocol = f"{table.name}, {settings.fitness}"
@@ -72,7 +65,7 @@ class TabularProblem(Problem):
         return self.space.canonical(genotype) in self._measured
 
     def _evaluate(self, X: np.ndarray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        genotypes = [self.space.repair(row) for row in np.asarray(X, dtype=int).tolist()]
+        genotypes = self.genotypes(X)
         self._measured.update(self.space.canonical(genotype) for genotype in genotypes)
         rows = [self.table.row(genotype, self.space) for genotype in genotypes]
         values = {name: column[rows] for name, column in self._columns.items()}
