@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from rich.text import Text
 
 from evonas.progress import duration
 from evonas.run import read_result, read_table, require_run
+
+EDGE = re.compile(r"\d+>\d+ ")  # of a cell
 
 
 def show(path: Path, console: Console) -> None:
@@ -65,11 +68,10 @@ def summary(path: Path, result: dict[str, Any]) -> Group:
     )
     return Group(
         table,
-        Text("best network, from the images down:"),
-        drawing(best["architecture"]),
+        *drawing(best["architecture"]),
         *_unfair(result),
         Text(f"{_source(result)} error {best['supernet_error']:.2f} %, {result['evaluations']} evaluations"),
-        Text(f"{duration(seconds['total'])} on {result['device']}: {spent}"),
+        Text(f"{duration(seconds['total'])} on {result['device']}" + (f": {spent}" if spent else "")),
         Text(f"all of it is in {path}"),
     )
 
@@ -85,11 +87,12 @@ def _unfair(result: dict[str, Any]) -> list[Text]:
     return [Text(f"UNFAIR: fitness of different supernet states was compared ({reasons})")] if reasons else []
 
 
-def drawing(architecture: list[str]) -> Text:
-    """A chain drawn in text, one line a layer."""
-    width = max(len(layer) for layer in architecture)
-    lines = ["  images", *(f"  | {layer:<{width}}" for layer in architecture), "  classes"]
-    return Text("\n".join(line.rstrip() for line in lines))
+def drawing(architecture: list[str]) -> list[Text]:
+    """A chain drawn in text, one line a layer; the edges of a cell (`0>1 operation`) as a list."""
+    if all(EDGE.match(part) for part in architecture):
+        return [Text("best cell, edge by edge:"), Text("\n".join(f"  {part}" for part in architecture))]
+    lines = ["  images", *(f"  | {layer}" for layer in architecture), "  classes"]
+    return [Text("best network, from the images down:"), Text("\n".join(lines))]
 
 
 def correlation_table(rows: list[dict[str, Any]]) -> Table:

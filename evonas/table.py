@@ -113,7 +113,8 @@ def complete(settings: TableSettings) -> TableSettings:
     missing = [f"table.{key}" for key in ("genotype", "fitness") if getattr(settings, key) is None]
     if missing:
         columns = ", ".join(_header(path, name))
-        raise TableError(f"name the columns by --set {' and --set '.join(f'{m}=...' for m in missing)}; {columns}")
+        ways = " and ".join(f"--set {name}=..." for name in missing)
+        raise TableError(f"name the columns of the table by {ways}; it has {columns}")
     return settings.model_copy(update={"report": settings.report or settings.fitness})
 
 

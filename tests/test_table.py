@@ -98,9 +98,7 @@ def test_an_unknown_column_names_the_nearest(tmp_path: Path) -> None:
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="is no file and no shipped table; did you mean 'nb-macro'"):
         complete(TableSettings(file="nb-macros"))  # type: ignore[call-arg]
-    with pytest.raises(
-        TableError, match=r"name the columns by --set table.genotype=... and --set table.fitness=...; arch, acc"
-    ):
+    with pytest.raises(TableError, match=r"by --set table.genotype=... and --set table.fitness=...; it has arch, acc"):
         complete(TableSettings(file=str(written(tmp_path, GOOD))))  # type: ignore[call-arg]
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00arch")
     with pytest.raises(TableError, match="not CSV in UTF-8"):
