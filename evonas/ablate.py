@@ -20,6 +20,7 @@ from evonas.errors import ConfigError, RunError, nearest
 from evonas.plan import complete
 from evonas.progress import Reporter, Silent
 from evonas.run import read_result, write_synced
+from evonas.runners import runner
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def run_grid(
     if not on_table:
         plain = [_warm_up(settings, out, number) for number in range(min(supernets, seeds))]
         _run_all(plain, jobs, reporter, "warm-ups")
-    first = [arm for arm in chosen if arm not in ("equal-passes", "equal-seconds")]
+    first = [arm for arm in chosen if not ARMS[arm].warms_up]
     # Seed by seed, so that a grid that is stopped has whole pairs.
     made = [_job(settings, out, arm, seed, supernets) for seed in range(seeds) for arm in first]
     _run_all(made, jobs, reporter, "searches")
@@ -119,7 +120,8 @@ def _longer_warm_up(settings: Settings, out: Path, arm: str, number: int) -> Job
     """The warm-up of an arm that puts the compute of fine-tuning into it."""
     longer = changed(settings, ARMS[arm].change(settings))
     if arm == "equal-seconds":
-        result = read_result(_path(out, "full", number, number)) or {}
+        result = read_result(_path(out, "full", number, number))
+        assert result is not None, "the longer warm-ups come after the searches"
         warm_up, search = result["warmed_up"]["seconds"], result["seconds"]["finetune"]
         epochs = round(settings.supernet.epochs * (1 + search / warm_up))
         longer = changed(longer, {"supernet.epochs": epochs})
@@ -169,10 +171,8 @@ def _one_thread() -> None:
 
 def _run(job: Job) -> None:
     """Do a run, or go on with it."""
-    from importlib import import_module
-
-    runner = import_module("evonas.experiment" if job.settings.table.file is None else "evonas.table_search")
+    module = runner(job.settings)
     if job.out.exists():
-        runner.resume(job.out, Silent())
+        module.resume(job.out, Silent())
     else:
-        runner.start(job.settings, job.out, Silent())
+        module.start(job.settings, job.out, Silent())

@@ -43,8 +43,9 @@ class Audit:
         self.genotypes = sample(space, settings.genotypes, settings.seed)
         self._top: list[Genotype] = []
         if settings.top and truth is not None:
+            uniform = set(self.genotypes)
             found = top_sample(space, truth, settings.top, settings.seed)
-            self._top = [genotype for genotype in found if genotype not in set(self.genotypes)]
+            self._top = [genotype for genotype in found if genotype not in uniform]
 
     def rows(self, state: int, population: Sequence[Genotype], previous: Sequence[Genotype]) -> list[Row]:
         """What every audited genotype scores on the present state."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -38,6 +37,20 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="Few plain lines instead of bars.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+Dataset = Annotated[str | None, typer.Option(metavar="NAME", help="A data set of `evonas datasets`.")]
+DataDir = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder with the images; nothing is downloaded then.")
+]
+SpaceName = Annotated[str | None, typer.Option(metavar="NAME", help="A space of `evonas spaces`.")]
+TableFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Search a table of trained networks: a CSV file, or nb-macro.")
+]
+Config = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Settings file, or the name of a shipped one (digits, ...).")
+]
+Assign = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as search.population=16.")
+]
 
 
 @app.command("run")
@@ -45,20 +58,12 @@ def run_command(
     algorithm: Annotated[
         str | None, typer.Argument(metavar="[ALGORITHM]", help="ga, random or aging (default: search.algorithm).")
     ] = None,
-    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="A data set of `evonas datasets`.")] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder with the images; nothing is downloaded then.")
-    ] = None,
-    space: Annotated[str | None, typer.Option(metavar="NAME", help="A space of `evonas spaces`.")] = None,
-    table: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Search a table of trained networks: a CSV file, or nb-macro.")
-    ] = None,
-    config: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Settings file, or the name of a shipped one (digits, ...).")
-    ] = None,
-    assign: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as search.population=16.")
-    ] = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    space: SpaceName = None,
+    table: TableFile = None,
+    config: Config = None,
+    assign: Assign = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of every random draw.")] = None,
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="New folder of the run.")] = None,
@@ -71,6 +76,7 @@ def run_command(
 
     from evonas.plan import check
     from evonas.progress import reporter
+    from evonas.runners import runner
     from evonas.stopwatch import Stopwatch
 
     settings = check(data)
@@ -80,7 +86,7 @@ def run_command(
         reports.truth(settings)  # a table that cannot be used is a mistake to learn of before the training
     folder = out or default_out(settings.search.algorithm, settings.dataset.name, settings.seed)
     with _resumable(folder):
-        result = _runner(settings).start(settings, folder, reporter(quiet), Stopwatch(STARTED))
+        result = runner(settings).start(settings, folder, reporter(quiet), Stopwatch(STARTED))
     _finish(folder, settings, result)
 
 
@@ -97,11 +103,12 @@ def resume_command(run: Run, quiet: Quiet = False) -> None:
 
     from evonas.config import build
     from evonas.progress import reporter
+    from evonas.runners import runner
     from evonas.stopwatch import Stopwatch
 
     settings = build(read_yaml(run / "config.yaml"))
     with _resumable(run):
-        result = _runner(settings).resume(run, reporter(quiet), Stopwatch(STARTED))
+        result = runner(settings).resume(run, reporter(quiet), Stopwatch(STARTED))
     _finish(run, settings, result)
 
 
@@ -151,12 +158,12 @@ def correlate_command(
 
 @app.command("ablate")
 def ablate_command(
-    config: Annotated[str | None, typer.Option(metavar="FILE", help="Settings of the arm `full`.")] = None,
-    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="A data set of `evonas datasets`.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with the images.")] = None,
-    space: Annotated[str | None, typer.Option(metavar="NAME", help="A space of `evonas spaces`.")] = None,
-    table: Annotated[str | None, typer.Option(metavar="FILE", help="Search a table of trained networks.")] = None,
-    assign: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting.")] = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    space: SpaceName = None,
+    table: TableFile = None,
+    config: Config = None,
+    assign: Assign = None,
     arms: Annotated[str | None, typer.Option(metavar="A,B,...", help="Arms beside `full`; default: all.")] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Paired seeds.")] = 20,
     supernets: Annotated[int, typer.Option(min=1, metavar="N", help="Warmed-up supernets they are spread over.")] = 3,
@@ -228,11 +235,6 @@ def require_own_packages() -> None:
                 f"the package {name!r} of evonas is hidden by {found or 'a folder of that name'}; start evonas from "
                 "another folder, or rename that one"
             )
-
-
-def _runner(settings: Settings) -> ModuleType:
-    """The module whose `start` and `resume` do such a run; torch is imported only where networks are trained."""
-    return importlib.import_module("evonas.experiment" if settings.table.file is None else "evonas.table_search")
 
 
 def _settings_data(

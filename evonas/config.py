@@ -250,8 +250,8 @@ class SearchSettings(Model):
     def completed(self, on_table: bool = False, budget: bool = False) -> SearchSettings:
         """The settings with the open numbers filled in; with `budget`, that of evaluations too.
 
-        The population that suits a budget of E evaluations is a fiftieth of it, 10 at least and 50 at most: small
-        populations get more generations out of few evaluations (docs/results.md has the measurements).
+        The population for a budget of E evaluations is a fiftieth of it, 10 at least and 50 at most, so that few
+        evaluations still make many generations (docs/results.md holds populations of 10 and 16 against each other).
         """
         evaluations, population, generations = self.evaluations, self.population, self.generations
         if population is None:

@@ -17,13 +17,14 @@ from evonas.audit import Audit
 from evonas.complexity import Complexity
 from evonas.config import AuditSettings, Settings
 from evonas.data import ImageData, load
-from evonas.environment import commit, device_name, versions
+from evonas.environment import device_name
 from evonas.errors import DeviceError, RunError
 from evonas.finalists import Finalists
 from evonas.history import Row, front_rows, generation_row, measurement_rows, read_generations
 from evonas.networks import build_supernet, initialised
 from evonas.plan import ALGORITHMS, check, complete, unfair
 from evonas.progress import Reporter, duration
+from evonas.result import common
 from evonas.retrain import ScratchTraining
 from evonas.run import RunFolder, require_free
 from evonas.search.base import Algorithm, Candidate
@@ -35,8 +36,8 @@ from evonas.spaces import Genotype, Space, build_space
 from evonas.stopwatch import Stopwatch, Timed
 from evonas.supernet.measuring import Measurer
 from evonas.supernet.training import SupernetTrainer
-from evonas.table import audited, read
-from evonas.warmed import load_warmed_up, metadata
+from evonas.table import as_truth, read
+from evonas.warmed import WarmedUp, load_warmed_up, metadata
 from problems.supernet import SupernetProblem
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -114,9 +115,9 @@ def state_files(run: Path) -> dict[int, Path]:
 
 def _truth(settings: Settings, space: Space) -> dict[Genotype, float] | None:
     """True accuracies by genotype, where networks of the true top are audited."""
-    if not settings.audit.top:
+    if settings.audit.table is None or not settings.audit.top:
         return None
-    chosen = audited(settings)
+    chosen = as_truth(settings.audit.table, settings.table)
     assert chosen.report is not None
     return read(chosen, space).truth(chosen.report)
 
@@ -242,13 +243,12 @@ class Experiment:
 
     def _save_state(self) -> None:
         source = self.warmed_up
-        seconds = self.stopwatch.seconds()["warmup"] if source is None else source.seconds
-        device = device_name(str(self.device)) if source is None else source.device
-        about = metadata(self.settings, self.data.digest, seconds, device)
-        if source is not None:
-            about["seed"] = str(source.seed)
-        about["state"] = str(self.problem.state)
-        self.run.write_weights(f"supernet/state-{self.problem.state}.safetensors", self.supernet.state_dict(), about)
+        if source is None:
+            seconds = self.stopwatch.seconds()["warmup"]
+            source = WarmedUp({}, seconds, self.settings.seed, device_name(str(self.device)))
+        state = self.problem.state
+        about = metadata(self.settings, self.data.digest, state, source)
+        self.run.write_weights(f"supernet/state-{state}.safetensors", self.supernet.state_dict(), about)
 
     # Search -----------------------------------------------------------------------------------------------------
 
@@ -353,24 +353,13 @@ class Experiment:
         seconds = self.stopwatch.seconds()
         best = self._best()
         measured = next(m for m in self.final if list(m.genotype) == best["genotype"])
+        device = str(self.device)
         result = {
-            "complete": True,
-            "format": 1,
-            "algorithm": self.settings.search.algorithm,
-            "dataset": self.data.name,
-            "space": self.space.name,
-            "seed": self.settings.seed,
-            "device": device_name(str(self.device)),
-            "threads": self.settings.threads,
-            "versions": versions(),
-            "commit": commit(),
+            **common(self.settings, self.space.name, device, self.generation, self.spent, seconds),
             "split": self.data.digest,
             "images": {"weights": len(self.data.weights), "fitness": len(self.data.fitness)},
-            "generations": self.generation,
-            "evaluations": self.spent,
             "search_gpu_days": self._search_seconds(seconds) / 86400,
             "retrain_gpu_days": seconds["retrain"] / 86400,
-            "seconds": {name: round(value, 3) for name, value in seconds.items()},
             "best": {
                 "genotype": best["genotype"],
                 "architecture": self.space.describe(tuple(best["genotype"])),

@@ -15,14 +15,14 @@ from analysis.ablation_report import write_ablation
 from analysis.audit import read_audit
 from analysis.correlation import between_states, rows, write_correlation
 from analysis.correlation_plots import plot_scatter, plot_states
-from analysis.ranking import count, kendall
+from analysis.ranking import kendall, top
 from evonas.ablate import Job
-from evonas.config import Settings, TableSettings, build, read_yaml
+from evonas.config import Settings, TableSettings, build, read_yaml, with_assignments
 from evonas.errors import RunError
 from evonas.run import read_result, read_table, require_run
 from evonas.seeding import Seeds
 from evonas.spaces import Genotype, Space, build_space
-from evonas.table import SHIPPED, SHIPPED_RUNS, Table, audited, complete, read, require_column
+from evonas.table import SHIPPED, SHIPPED_RUNS, Table, as_truth, complete, read, require_column
 
 REGRET = "regret"
 TOP_SAMPLE = "top10 sample"  # region of networks that were drawn from the true top for the audit
@@ -40,22 +40,19 @@ class Truth:
 
     def of(self, genotypes: Sequence[Genotype]) -> np.ndarray:
         """True accuracies in percent, shape (n,)."""
-        return self.table.numbers(self.column, self._rows(genotypes))
+        return self.table.numbers(self.column, self.table.find(genotypes, self.space))
 
     def repeated(self, genotypes: Sequence[Genotype]) -> np.ndarray | None:
         """Accuracies of the repeated trainings, shape (n, runs); None where the table has fewer than two."""
         if len(self.runs) < 2:
             return None
-        found = self._rows(genotypes)
+        found = self.table.find(genotypes, self.space)
         return np.column_stack([self.table.numbers(name, found) for name in self.runs])
 
     @property
     def best(self) -> float:
         """The highest true accuracy of the space in percent."""
         return float(self.table.accuracies(self.column).max())
-
-    def _rows(self, genotypes: Sequence[Genotype]) -> list[int]:
-        return [self.table.row(genotype, self.space) for genotype in genotypes]
 
 
 def truth(settings: Settings, file: str | None = None, runs: Sequence[str] = ()) -> Truth:
@@ -67,7 +64,7 @@ def truth(settings: Settings, file: str | None = None, runs: Sequence[str] = ())
     name = file or settings.audit.table or settings.table.file
     if name is None:
         raise RunError("name the table of the truth by --table FILE")
-    chosen = audited(settings.model_copy(update={"audit": settings.audit.model_copy(update={"table": name})}))
+    chosen = as_truth(name, settings.table)
     space = build_space(settings.space)
     table = read(chosen, space)
     assert chosen.report is not None and chosen.file is not None and chosen.genotype is not None
@@ -87,7 +84,7 @@ class Others:
 
     def of(self, genotypes: Sequence[Genotype]) -> dict[str, np.ndarray]:
         """Scores by column, each (n,); nan where there is none."""
-        found = [self.table.row(genotype, self.space) for genotype in genotypes]
+        found = self.table.find(genotypes, self.space)
         return {name: self.table.scores(name, found) for name in self.columns}
 
 
@@ -107,14 +104,12 @@ def others(against: Truth, option: str) -> Others:
 def correlate(run: Path, against: Truth, beside: Others | None = None) -> list[dict[str, object]]:
     """Rank correlation of RUN/audit.csv: RUN/correlation.csv, drift.csv and plots/; returns the rows of the first."""
     audit = read_audit(run / "audit.csv")
-    genotypes = [tuple(genotype) for genotype in audit["genotype"]]
-    true = against.of(genotypes)
+    true = against.of(list(audit["genotype"]))
     # The members of the population are no sample of the space: they show drift, and have no place in these rankings.
-    uniform = (audit["probe"] == "uniform").to_numpy() if "probe" in audit else np.ones(len(audit), dtype=bool)
-    found = _ranked(audit, genotypes, true, uniform, against, beside)
-    top = (audit["probe"] == "top").to_numpy() if "probe" in audit else ~uniform
-    if top.any():
-        sampled = [row for row in _ranked(audit, genotypes, true, top, against, beside) if row["region"] == "global"]
+    uniform, best = _samples(audit)
+    found = _ranked(audit[uniform], true[uniform], against, beside)
+    if best.any():
+        sampled = [row for row in _ranked(audit[best], true[best], against, beside) if row["region"] == "global"]
         found += [{**row, "region": TOP_SAMPLE} for row in sampled]
     write_correlation(run / "correlation.csv", found)
     changes = between_states(audit)
@@ -124,18 +119,16 @@ def correlate(run: Path, against: Truth, beside: Others | None = None) -> list[d
     return found
 
 
-def _ranked(
-    audit: pd.DataFrame,
-    genotypes: Sequence[Genotype],
-    true: np.ndarray,
-    chosen: np.ndarray,
-    against: Truth,
-    beside: Others | None,
-) -> list[dict[str, object]]:
-    kept = [genotype for genotype, one in zip(genotypes, chosen, strict=True) if one]
-    more = None if beside is None else beside.of(kept)
-    rng = Seeds(0).numpy("bootstrap")
-    return rows(audit[chosen], true[chosen], rng, seeds=against.repeated(kept), others=more)
+def _samples(audit: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows of an audit are the uniform sample of the space, and which that of its true top; each (n,), bool."""
+    probe = audit["probe"].to_numpy() if "probe" in audit else np.full(len(audit), "uniform")
+    return probe == "uniform", probe == "top"
+
+
+def _ranked(audit: pd.DataFrame, true: np.ndarray, against: Truth, beside: Others | None) -> list[dict[str, object]]:
+    genotypes = list(audit["genotype"])
+    more = None if beside is None else beside.of(genotypes)
+    return rows(audit, true, Seeds(0).numpy("bootstrap"), seeds=against.repeated(genotypes), others=more)
 
 
 def _plots(folder: Path, audit: pd.DataFrame, true: np.ndarray, found: Sequence[dict[str, Any]]) -> None:
@@ -216,17 +209,14 @@ def _taus(run: Path, against: Truth, prefix: str) -> dict[str, object]:
     audit = read_audit(run / "audit.csv")
     audit = audit[audit["state"] == audit["state"].max()]
     true, scores = against.of(list(audit["genotype"])), -audit["loss"].to_numpy(float)
-    probe = audit["probe"].to_numpy() if "probe" in audit else np.full(len(audit), "uniform")
-    uniform, best = probe == "uniform", probe == "top"
+    uniform, best = _samples(audit)
     if not best.any():
-        best = uniform & (true >= np.sort(true[uniform])[-count(int(uniform.sum()), 10)])
+        best[uniform] = top(true[uniform], 10)
     masks = {"tau": uniform, "tau_top10": best}
     return {prefix + name: kendall(scores[mask], true[mask]) for name, mask in masks.items()}
 
 
 def settings_of(run: Path, assignments: Iterable[str] = ()) -> Settings:
     """The settings of a run, with further ones put in. Raises RunError for what is no run folder."""
-    from evonas.config import with_assignments
-
     require_run(run)
     return build(with_assignments(read_yaml(run / "config.yaml"), assignments))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evonas.config import Settings, TableSettings
+from evonas.config import TableSettings
 from evonas.errors import TableError, nearest
 from evonas.spaces.base import Genotype, Space
 
@@ -44,6 +44,10 @@ class Table:
     def row(self, genotype: Genotype, space: Space) -> int:
         """The row of a genotype, or of the one that stands for the same network."""
         return self.rows[genotype] if genotype in self.rows else self.rows[space.canonical(genotype)]
+
+    def find(self, genotypes: Sequence[Genotype], space: Space) -> list[int]:
+        """The row of each genotype."""
+        return [self.row(genotype, space) for genotype in genotypes]
 
     def numbers(self, column: str, rows: Sequence[int] | None = None) -> np.ndarray:
         """A column as finite numbers, shape (rows,). Raises TableError with line and column of what is none."""
@@ -112,7 +116,7 @@ def complete(settings: TableSettings) -> TableSettings:
         raise TableError(f"table {name!r} is no file and no shipped table{nearest(name, SHIPPED)}")
     missing = [f"table.{key}" for key in ("genotype", "fitness") if getattr(settings, key) is None]
     if missing:
-        columns = ", ".join(_header(path, name))
+        columns = ", ".join(_records(_path(name), name)[0])
         ways = " and ".join(f"--set {name}=..." for name in missing)
         raise TableError(f"name the columns of the table by {ways}; it has {columns}")
     return settings.model_copy(update={"report": settings.report or settings.fitness})
@@ -155,11 +159,10 @@ def _read(settings: TableSettings, space: Space, path: Path) -> Table:
     return table
 
 
-def audited(settings: Settings) -> TableSettings:
-    """Completed settings of the table of an audit, its columns those that the table section names."""
-    columns = settings.table.model_dump(exclude={"file"})
-    columns["fitness"] = columns["fitness"] or columns["report"]
-    return complete(TableSettings(file=settings.audit.table, **columns))
+def as_truth(file: str, columns: TableSettings) -> TableSettings:
+    """Completed settings of the table `file` with the columns that `columns` names, of which `report` is the truth."""
+    fitness = columns.fitness or columns.report
+    return complete(columns.model_copy(update={"file": file, "fitness": fitness}))
 
 
 def require_column(table: str, column: str, columns: Sequence[str] | Mapping[str, object]) -> None:
@@ -171,10 +174,6 @@ def require_column(table: str, column: str, columns: Sequence[str] | Mapping[str
 def _path(file: str) -> Path:
     path = Path(file).expanduser()
     return Path(__file__).parent / "tables" / f"{file}.csv" if file in SHIPPED and not path.is_file() else path
-
-
-def _header(path: Path, name: str) -> list[str]:
-    return _records(_path(name) if not path.is_file() else path, name)[0]
 
 
 def _records(path: Path, name: str) -> tuple[list[str], list[int], list[list[str]]]:

@@ -14,10 +14,10 @@ import numpy as np
 
 from evonas.config import Settings
 from evonas.datasets import DATASETS
-from evonas.environment import commit, device_name, versions
 from evonas.history import Row, front_rows, generation_row, measurement_rows
 from evonas.plan import ALGORITHMS, check, complete
 from evonas.progress import Reporter, duration
+from evonas.result import common
 from evonas.run import RunFolder, require_free
 from evonas.search.base import Candidate
 from evonas.search.final import candidates
@@ -154,23 +154,12 @@ def _write(run: RunFolder, settings: Settings, space: Space, found: Trace, chose
 def _result(
     settings: Settings, problem: TabularProblem, found: Trace, best: Measurement, stopwatch: Stopwatch
 ) -> dict[str, Any]:
-    seconds = stopwatch.seconds()
+    assert settings.table.report is not None
+    generations = len(found.generations)
     return {
-        "complete": True,
-        "format": 1,
-        "algorithm": settings.search.algorithm,
-        "dataset": settings.dataset.name,
-        "space": problem.space.name,
-        "seed": settings.seed,
-        "device": device_name("cpu"),
-        "threads": settings.threads,
-        "versions": versions(),
-        "commit": commit(),
-        "generations": len(found.generations),
-        "evaluations": found.spent,
+        **common(settings, problem.space.name, "cpu", generations, found.spent, stopwatch.seconds()),
         "search_gpu_days": 0.0,
         "retrain_gpu_days": 0.0,
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "best": {
             "genotype": list(best.genotype),
             "architecture": problem.space.describe(best.genotype),
@@ -182,7 +171,7 @@ def _result(
         "table": {
             **settings.table.model_dump(),
             "rows": len(problem.table),
-            "lowest_test_error": 100.0 - float(np.max(problem.table.accuracies(settings.table.report or ""))),
+            "lowest_test_error": 100.0 - float(np.max(problem.table.accuracies(settings.table.report))),
         },
         "references": None,
         "competitors": [],

@@ -33,15 +33,15 @@ def recipe(settings: Settings, split: str) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def metadata(settings: Settings, split: str, seconds: float, device: str) -> dict[str, str]:
-    """What the file of a state 0 says of itself."""
+def metadata(settings: Settings, split: str, state: int, origin: WarmedUp) -> dict[str, str]:
+    """What the file of a supernet state says of itself; `origin` is the warm-up that it goes back to."""
     return {
-        "state": "0",
+        "state": str(state),
         "split": split,
         "recipe": recipe(settings, split),
-        "seed": str(settings.seed),
-        "warmup_seconds": f"{seconds:.3f}",
-        "device": device,
+        "seed": str(origin.seed),
+        "warmup_seconds": f"{origin.seconds:.3f}",
+        "device": origin.device,
     }
 
 

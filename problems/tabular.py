@@ -67,7 +67,7 @@ class TabularProblem(GenotypeProblem):
     def _evaluate(self, X: np.ndarray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         genotypes = self.genotypes(X)
         self._measured.update(self.space.canonical(genotype) for genotype in genotypes)
-        rows = [self.table.row(genotype, self.space) for genotype in genotypes]
+        rows = self.table.find(genotypes, self.space)
         values = {name: column[rows] for name, column in self._columns.items()}
         missing = [name for name in COSTS if name not in values]
         if missing:

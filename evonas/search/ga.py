@@ -88,7 +88,6 @@ class GeneticAlgorithm(Algorithm):
         self._rng = seeds.numpy("search")
         self._tools_random = seeds.python("search.deap")
         self._population: list[Individual] = []
-        self._members: set[Genotype] = set()  # canonical forms of the population
         self._known: set[Genotype] = set()  # canonical forms of everything that was ever measured
         self._toolbox = base.Toolbox()
         self._toolbox.register("select", tools.selTournament, tournsize=settings.tournament)
@@ -117,8 +116,10 @@ class GeneticAlgorithm(Algorithm):
         for candidate in kept:
             chosen[self.space.canonical(candidate.genotype)] = candidate
         size = self._size if self.settings.scheme == "generational" else self._size + len(kept)
-        fill(chosen, self.space, size - self._immigrants, "child", lambda: self._new(self._child))
-        fill(chosen, self.space, size, "immigrant", lambda: self._new(self._toolbox.immigrant))
+        # Parents that are not asked again keep the fitness that they have.
+        present = {self.space.canonical(tuple(m)) for m in self._population} if self.settings.stale else set()
+        fill(chosen, self.space, size - self._immigrants, "child", lambda: self._new(self._child, present))
+        fill(chosen, self.space, size, "immigrant", lambda: self._new(self._toolbox.immigrant, present))
         return list(chosen.values())
 
     def _kept(self) -> list[Candidate]:
@@ -148,13 +149,11 @@ class GeneticAlgorithm(Algorithm):
         child = self._toolbox.mate(first, second) if self._rng.random() < self.settings.crossover else first
         return self._toolbox.mutate(child)
 
-    def _new(self, draw: Callable[[], Genotype]) -> Genotype | None:
-        """A drawn genotype, or with probability `novelty` None where its network was measured before."""
+    def _new(self, draw: Callable[[], Genotype], present: set[Genotype]) -> Genotype | None:
+        """A drawn genotype; None for a network of `present`, and with probability `novelty` for one measured before."""
         genotype = draw()
-        novelty = self.settings.novelty
-        if self.settings.stale and self.space.canonical(genotype) in self._members:
-            return None  # it keeps the fitness that it has
-        if novelty > 0 and self.space.canonical(genotype) in self._known and self._rng.random() < novelty:
+        network, novelty = self.space.canonical(genotype), self.settings.novelty
+        if network in present or (novelty > 0 and network in self._known and self._rng.random() < novelty):
             return None
         return genotype
 
@@ -169,7 +168,6 @@ class GeneticAlgorithm(Algorithm):
             size = self._size if self.settings.scheme == "mu_plus_lambda" else self.settings.archive
             pool = [*self._population, *new] if self.settings.stale else new
             self._population = self._toolbox.elites(pool, size)
-        self._members = {self.space.canonical(tuple(member)) for member in self._population}
         self._known.update(self.space.canonical(m.genotype) for m in measured)
 
     def _individual(self, measurement: Measurement) -> Individual:
@@ -190,7 +188,6 @@ class GeneticAlgorithm(Algorithm):
         restore_python(self._tools_random, state["deap"])
         self._known = {tuple(genotype) for genotype in state["known"]}
         self._population = [self._individual(Measurement.from_plain(row)) for row in state["population"]]
-        self._members = {self.space.canonical(tuple(member)) for member in self._population}
 
 
 __all__ = ["Fitness", "GeneticAlgorithm", "Individual"]

@@ -45,9 +45,7 @@ def search(
         if evaluations is not None and spent >= evaluations:
             break  # before anything is fine-tuned for a population that nobody will measure
         population = algorithm.ask()  # every genotype that the next selection will compare
-        adapt(
-            problem, algorithm.region(population)
-        )  # fine-tune the supernet on the region of this population: a new state
+        adapt(problem, algorithm.region(population))  # fine-tune the supernet on its region: a new state
         population, cost = affordable(problem, population, None if evaluations is None else evaluations - spent)
         measured = evaluate(problem, [candidate.genotype for candidate in population])  # all on that one state
         algorithm.tell(measured)  # selection happens here and nowhere else
