@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.ranking import DECIMALS, Pair, Regional, by_region, ceiling_pairs, kendall
+from analysis.ranking import DECIMALS, Interval, Pair, Regional, by_region, ceiling_pairs, kendall, ranking
 
 Row = dict[str, object]
 SUPERNET = {"supernet loss": "loss", "supernet error": "error"}  # scorer to column; lower is better in both
@@ -53,6 +53,43 @@ def rows(
     if len(seed_names) > 1:
         found += _rows(None, "ceiling", ceiling_pairs(once[seed_names].to_numpy(float)), rng, resamples)
     return found
+
+
+def population_rows(
+    history: pd.DataFrame, truth: np.ndarray, rng: np.random.Generator, resamples: int = 1000
+) -> list[Row]:
+    """Rows as those of `rows`, for the members of the populations: region `population` by state, and `final`.
+
+    history: columns state, canonical, origin (`final` marks the final candidates), error, loss, params and flops, one
+    row a measurement; truth: (rows,), higher is better. A network that was measured twice on a state counts once.
+    """
+    found: list[Row] = []
+    final = history["origin"] == "final"
+    members = history.assign(truth=truth)
+    for region, chosen in (("population", members[~final]), ("final", members[final])):
+        for state, measured in chosen.drop_duplicates(["state", "canonical"]).groupby("state"):
+            scores = {scorer: -measured[column] for scorer, column in SUPERNET.items()}
+            for scorer, values in (scores | {name: measured[name] for name in SIZES}).items():
+                regional = by_region([_pair(values, measured)], rng, resamples)["global"]
+                found.append({"state": int(str(state)), "scorer": scorer, "region": region, **_figures(regional)})
+    return found
+
+
+def whole_rows(scores: Mapping[str, np.ndarray], truth: np.ndarray) -> list[Row]:
+    """One row a scorer, region `table`: the ranking of every row of a table, without intervals, since it is no sample.
+
+    scores: each (rows,), higher is better, as is truth (rows,).
+    """
+    none = Interval(np.nan, np.nan)
+    return [
+        {
+            "state": None,
+            "scorer": scorer,
+            "region": "table",
+            **_figures(Regional(ranking(values, truth), none, none)),
+        }
+        for scorer, values in scores.items()
+    ]
 
 
 def between_states(audit: pd.DataFrame) -> list[Row]:

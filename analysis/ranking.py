@@ -20,6 +20,7 @@ REGIONS = {"global": 100, "top10": 10, "top5": 5}  # percent of the networks, th
 LARGE = 2000  # networks above which a bootstrap makes FEW resamples: intervals are narrow there, and resamples slow
 FEW = 200
 SMALLEST = 10  # networks below which no interval is given: resamples of so few say nothing
+SPARSE_DECIMALS = 1  # of an accuracy in percent, for the sparse tau
 DECIMALS = 10  # means are rounded to these: float noise would break ties
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -27,8 +28,9 @@ Pair = tuple[np.ndarray, np.ndarray]
 class Ranking(NamedTuple):
     """What scores are worth as a ranking of n networks; nan where n < 2 or nothing differs.
 
-    dropped: networks left out for a score or a truth that is not finite. kendall: tau-b. precision_K: share of the
-    best K percent by score (at least one network) that are among the best K percent by truth. best_rank_K: rank by
+    dropped: networks left out for a score or a truth that is not finite. kendall: tau-b. sparse_kendall: tau-b with the
+    truth rounded to 0.1, differences below which are noise (sparse tau, arXiv 2003.04276). precision_K: share of
+    the best K percent by score (at least one network) that are among the best K percent by truth. best_rank_K: rank by
     truth, over n, of the best network among the best K percent by score (BR@K of Ning et al., NeurIPS 2021; 1/n is
     perfect). regret: best truth minus that of the network with the best score, in the unit of the truth.
     regret_top5: best truth minus the best one among the five best scores.
@@ -37,6 +39,7 @@ class Ranking(NamedTuple):
     n: int
     dropped: int
     kendall: float
+    sparse_kendall: float
     spearman: float
     precision_5: float
     precision_10: float
@@ -67,13 +70,14 @@ def ranking(scores: np.ndarray, truth: np.ndarray) -> Ranking:
     scores, truth = scores[finite], truth[finite]
     n, dropped = len(scores), int((~finite).sum())
     if n < 2:
-        return Ranking(n, dropped, *[math.nan] * 8)
+        return Ranking(n, dropped, *[math.nan] * 9)
     ranks = stats.rankdata(-truth, method="min").astype(float)
     few, some = count(n, 5), count(n, 10)
     return Ranking(
         n=n,
         dropped=dropped,
         kendall=kendall(scores, truth),
+        sparse_kendall=kendall(scores, truth.round(SPARSE_DECIMALS)),
         spearman=spearman(scores, truth),
         precision_5=precision(scores, truth, few),
         precision_10=precision(scores, truth, some),

@@ -326,9 +326,9 @@ def _finish(folder: Path, settings: Settings, result: dict[str, Any]) -> None:
 def _print_correlation(folder: Path, found: list[dict[str, Any]]) -> None:
     from rich.console import Console
 
-    from evonas.show import correlation_table
+    from evonas.show import correlation_tables
 
-    Console().print(correlation_table(found))
+    Console().print(*correlation_tables(found), sep="\n")
     typer.echo(f"all of it is in {folder / 'correlation.csv'}, the plots in {folder / 'plots'}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,30 +13,34 @@ import pandas as pd
 
 from analysis.ablation_report import write_ablation
 from analysis.audit import read_audit
-from analysis.correlation import between_states, rows, write_correlation
+from analysis.correlation import between_states, population_rows, rows, whole_rows, write_correlation
 from analysis.correlation_plots import plot_scatter, plot_states
-from analysis.ranking import kendall, top
+from analysis.ranking import REGIONS, kendall, top
 from evonas.ablate import Job
 from evonas.config import Settings, TableSettings, build, read_yaml, with_assignments
 from evonas.errors import RunError
+from evonas.history import FIGURES
 from evonas.run import read_result, read_table, require_run
 from evonas.seeding import Seeds
 from evonas.spaces import Genotype, Space, build_space
 from evonas.table import SHIPPED, SHIPPED_RUNS, Table, as_truth, complete, read, require_column
+from problems.tabular import COSTS, cost_columns
 
+CIFAR10 = (3, 32, 32), 10  # image shape and classes; other images give other costs in the same order
 REGRET = "regret"
 TOP_SAMPLE = "top10 sample"  # region of networks that were drawn from the true top for the audit
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """A table as the truth of a space: its column of accuracies, and those of repeated trainings where it has them."""
+    """A table as the truth of a space: its columns of accuracies, repeated trainings, and costs by their names."""
 
     table: Table
     space: Space
     genotype: str
     column: str
     runs: tuple[str, ...]
+    costs: Mapping[str, str]
 
     def of(self, genotypes: Sequence[Genotype]) -> np.ndarray:
         """True accuracies in percent, shape (n,)."""
@@ -48,6 +52,16 @@ class Truth:
             return None
         found = self.table.find(genotypes, self.space)
         return np.column_stack([self.table.numbers(name, found) for name in self.runs])
+
+    def sizes(self, genotypes: Sequence[Genotype]) -> dict[str, np.ndarray]:
+        """params and flops by name, each (n,): from the table, else counted for CIFAR-10, else left out."""
+        found = self.table.find(genotypes, self.space)
+        values = {name: self.table.numbers(column, found) for name, column in self.costs.items()}
+        counted = [self.space.cost(genotype, *CIFAR10) for genotype in genotypes]
+        for position, name in enumerate(COSTS):
+            if name not in values and None not in counted:
+                values[name] = np.array([cost[position] for cost in counted if cost is not None], float)
+        return values
 
     @property
     def best(self) -> float:
@@ -71,7 +85,7 @@ def truth(settings: Settings, file: str | None = None, runs: Sequence[str] = ())
     names = tuple(runs) or (SHIPPED_RUNS.get(chosen.file, ()) if chosen.file in SHIPPED else ())
     for column in (chosen.report, *names):
         table.accuracies(column)
-    return Truth(table, space, chosen.genotype, chosen.report, names)
+    return Truth(table, space, chosen.genotype, chosen.report, names, cost_columns(table, chosen))
 
 
 @dataclass(frozen=True)
@@ -111,6 +125,9 @@ def correlate(run: Path, against: Truth, beside: Others | None = None) -> list[d
     if best.any():
         sampled = [row for row in _ranked(audit[best], true[best], against, beside) if row["region"] == "global"]
         found += [{**row, "region": TOP_SAMPLE} for row in sampled]
+    found += _searched(run, against)
+    if beside is not None:
+        found += _whole(against, beside)
     write_correlation(run / "correlation.csv", found)
     changes = between_states(audit)
     if changes:
@@ -131,6 +148,22 @@ def _ranked(audit: pd.DataFrame, true: np.ndarray, against: Truth, beside: Other
     return rows(audit, true, Seeds(0).numpy("bootstrap"), seeds=against.repeated(genotypes), others=more)
 
 
+def _searched(run: Path, against: Truth) -> list[dict[str, object]]:
+    """How each population, and the final candidates, are ranked by what the search measured of them."""
+    measured = [row for row in read_table(run / "history.csv") if row["loss"]]
+    if not measured:
+        return []
+    history = pd.DataFrame(measured).astype(dict.fromkeys(FIGURES, float) | {"state": int})
+    true = against.of([tuple(json.loads(genotype)) for genotype in history["genotype"]])
+    return population_rows(history, true, Seeds(0).numpy("bootstrap"))
+
+
+def _whole(against: Truth, beside: Others) -> list[dict[str, object]]:
+    """How the scorers of another file rank all rows of the table, and sizes beside them."""
+    genotypes = against.table.genotypes
+    return whole_rows(against.sizes(genotypes) | beside.of(genotypes), against.of(genotypes))
+
+
 def _plots(folder: Path, audit: pd.DataFrame, true: np.ndarray, found: Sequence[dict[str, Any]]) -> None:
     folder.mkdir(exist_ok=True)
     for state in sorted({int(audit["state"].min()), int(audit["state"].max())}):
@@ -144,7 +177,7 @@ def _plots(folder: Path, audit: pd.DataFrame, true: np.ndarray, found: Sequence[
                 title=f"state {state}",
             )
     for suffix in ("svg", "png"):
-        plot_states(folder / f"correlation-by-state.{suffix}", [row for row in found if row["region"] != TOP_SAMPLE])
+        plot_states(folder / f"correlation-by-state.{suffix}", [row for row in found if row["region"] in REGIONS])
 
 
 def ablation(out: Path, jobs: Sequence[Job], against: Truth | None) -> dict[str, pd.DataFrame]:

@@ -14,6 +14,15 @@ from rich.text import Text
 from evonas.progress import duration
 from evonas.run import read_result, read_table, require_run
 
+AUDITED = {
+    "global": "global",
+    "top10": "true top 10 %",
+    "top5": "true top 5 %",
+    "top10 sample": "sample of the top",
+}
+SEARCHED = {"population": "population", "final": "final candidates"}
+WHOLE = {"table": "whole table"}
+CHOICES = ("final", "global")  # regions whose regret is shown, the first that a row has
 EDGE = re.compile(r"\d+>\d+ ")  # of a cell
 
 
@@ -95,24 +104,34 @@ def drawing(architecture: list[str]) -> list[Text]:
     return [Text("best network, from the images down:"), Text("\n".join(lines))]
 
 
-def correlation_table(rows: list[dict[str, Any]]) -> Table:
-    """Kendall's tau with its interval, by state and scorer, in the whole space and in its true top."""
-    table = Table(title="Kendall's tau with the truth (95 % bootstrap interval)")
-    regions = {
-        "global": "global",
-        "top10": "true top 10 %",
-        "top5": "true top 5 %",
-        "top10 sample": "sample of the top",
-    }
-    shown = {region: title for region, title in regions.items() if any(row["region"] == region for row in rows)}
-    for name in ("state", "scorer", *shown.values(), "regret"):
-        table.add_column(name, justify="left" if name == "scorer" else "right")
-    by_scorer: dict[tuple[Any, str], dict[str, dict[str, Any]]] = {}
+def correlation_tables(rows: list[dict[str, Any]]) -> list[Table]:
+    """Kendall's tau with its interval, by state and scorer: on the audit, on what was searched, on the whole table."""
+    return [
+        table
+        for title, regions, scorers in (
+            ("the audited networks", AUDITED, None),
+            ("what the search measured", SEARCHED, ("supernet loss", "supernet error")),
+            ("all rows of the table", WHOLE, None),
+        )
+        if (table := _taus(title, [row for row in rows if scorers is None or row["scorer"] in scorers], regions))
+    ]
+
+
+def _taus(title: str, rows: list[dict[str, Any]], regions: dict[str, str]) -> Table | None:
+    """One row a state and scorer, one column a region that has rows; None where there are none."""
+    found: dict[tuple[Any, str], dict[str, dict[str, Any]]] = {}
     for row in rows:
-        by_scorer.setdefault((row["state"], row["scorer"]), {})[row["region"]] = row
-    for (state, scorer), found in by_scorer.items():
-        cells = [_tau(found[region]) if region in found else "-" for region in shown]
-        regret = found["global"]["regret"]
+        if row["region"] in regions:
+            found.setdefault((row["state"], row["scorer"]), {})[row["region"]] = row
+    shown = [region for region in regions if any(region in by_region for by_region in found.values())]
+    if not shown:
+        return None
+    table = Table(title=f"Kendall's tau with the truth, {title} (95 % bootstrap interval)")
+    for name in ("state", "scorer", *(regions[region] for region in shown), "regret"):
+        table.add_column(name, justify="left" if name == "scorer" else "right")
+    for (state, scorer), by_region in found.items():
+        cells = [_tau(by_region[region]) if region in by_region else "-" for region in shown]
+        regret = next(by_region[region] for region in (*CHOICES, shown[0]) if region in by_region)["regret"]
         table.add_row("-" if state is None else str(state), scorer, *cells, "-" if regret is None else f"{regret:.2f}")
     return table
 

@@ -16,6 +16,12 @@ from problems.genotypes import GenotypeProblem
 COSTS = ("params", "flops")
 
 
+def cost_columns(table: Table, settings: TableSettings) -> dict[str, str]:
+    """The columns of params and flops, by these names; none for a cost that the table does not have."""
+    named = {name: getattr(settings, name) for name in COSTS}
+    return {name: column or name for name, column in named.items() if column is not None or name in table.cells}
+
+
 class TabularProblem(GenotypeProblem):
     """Minimise columns of a table over the genotypes of a space; nothing is trained and no state ever changes.
 
@@ -45,10 +51,8 @@ class TabularProblem(GenotypeProblem):
         self.protocol = f"{table.name}, {settings.fitness}"
         self._images = image_shape, classes
         self._columns = {"error": 100.0 - table.accuracies(settings.fitness)}
-        for name in COSTS:
-            column = getattr(settings, name) or (name if name in table.cells else None)
-            if column is not None:
-                self._columns[name] = table.numbers(column)
+        for name, column in cost_columns(table, settings).items():
+            self._columns[name] = table.numbers(column)
         for name in self.objectives:
             if name not in (*self._columns, *COSTS):
                 self._columns[name] = self._objective(name)

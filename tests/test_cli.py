@@ -246,6 +246,9 @@ def test_correlate_scores_the_states_of_a_run_and_writes_figures(tmp_path: Path,
     assert "ceiling" in answer.stdout and "flops" in answer.stdout and "std_acc" in answer.stdout
     lines = (tmp_path / "a" / "correlation.csv").read_text().splitlines()
     assert {line.split(",")[0] for line in lines[1:]} == {"0", "1", ""}, "both states, and what no state changes"
+    regions = {line.split(",")[2] for line in lines[1:]}
+    assert regions == {"global", "top10", "top5", "population", "final", "table"}
+    assert [line.split(",")[3] for line in lines if line.split(",")[1:3] == ["flops", "table"]] == ["6561"]
     for name in ("scatter-state-0.svg", "scatter-state-1.png", "correlation-by-state.svg"):
         assert (tmp_path / "a" / "plots" / name).stat().st_size > 1000
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis.audit import read_audit
-from analysis.correlation import Row, between_states, rows, write_correlation
+from analysis.correlation import Row, between_states, population_rows, rows, whole_rows, write_correlation
 from analysis.correlation_plots import plot_scatter, plot_states
 from analysis.ranking import ranking
 from evonas.errors import AnalysisError
@@ -139,7 +139,7 @@ def test_written_rows_read_back_with_the_same_bits(tmp_path: Path) -> None:
     write_correlation(tmp_path / "correlation.csv", found)
     text = (tmp_path / "correlation.csv").read_text()
     assert text.splitlines()[0] == (
-        "state,scorer,region,n,dropped,kendall,kendall_low,kendall_high,spearman,spearman_low,spearman_high,"
+        "state,scorer,region,n,dropped,kendall,kendall_low,kendall_high,sparse_kendall,spearman,spearman_low,spearman_high,"
         "precision_5,precision_10,best_rank_5,best_rank_10,regret,regret_top5"
     )
     assert text.splitlines()[1].startswith("0,supernet loss,global,20,0,")
@@ -187,3 +187,42 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
         plot_scatter(tmp_path / "a.jpg", np.arange(3.0), np.arange(3.0), score_label="score")
     with pytest.raises(AnalysisError, match="no network has a finite score"):
         plot_scatter(tmp_path / "a.svg", np.full(3, np.nan), np.arange(3.0), score_label="score")
+
+
+def searched() -> pd.DataFrame:
+    """Two generations of six on states 0 and 1, one network twice on state 1, and three final candidates."""
+    rng = np.random.default_rng(2)
+    origins = ["initial"] * 6 + ["elite"] + ["child"] * 5 + ["final"] * 3
+    return pd.DataFrame(
+        {
+            "state": [0] * 6 + [1] * 9,
+            "canonical": [str(i) for i in [*range(6), 5, 6, 7, 8, 9, 6, 5, 7, 9]],
+            "origin": origins,
+            "error": rng.integers(10, 40, 15).astype(float),
+            "loss": rng.random(15),
+            "params": rng.integers(100, 900, 15).astype(float),
+            "flops": rng.integers(100, 900, 15).astype(float),
+        }
+    )
+
+
+def test_populations_are_ranked_on_their_own_state_and_the_candidates_by_themselves() -> None:
+    history = searched()
+    true = np.random.default_rng(3).random(15) * 10
+    found = population_rows(history, true, generator(), resamples=2)
+    assert [(row["region"], row["state"], row["n"]) for row in pick(found, scorer="supernet loss")] == [
+        ("population", 0, 6),
+        ("population", 1, 5),  # the sixth was measured twice
+        ("final", 1, 3),
+    ]
+    expected = ranking(-history["loss"].to_numpy()[12:], true[12:])
+    assert pick(found, scorer="supernet loss", region="final")[0]["kendall"] == expected.kendall
+    sizes = ranking(history["flops"].to_numpy()[:6], true[:6])
+    assert pick(found, scorer="flops", region="population", state=0)[0]["kendall"] == sizes.kendall
+
+
+def test_a_whole_table_is_no_sample_and_has_no_interval() -> None:
+    true = np.arange(20.0)
+    row = whole_rows({"flops": true**2}, true)[0]
+    assert (row["region"], row["state"], row["n"], row["kendall"]) == ("table", None, 20, 1.0)
+    assert math.isnan(float(str(row["kendall_low"])))

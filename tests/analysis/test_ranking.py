@@ -129,6 +129,14 @@ def test_a_share_is_rounded_to_whole_networks(n: int, percent: int, whole: int) 
     assert count(n, percent) == whole
 
 
+def test_the_sparse_tau_holds_truths_for_equal_that_round_to_one_tenth() -> None:
+    truth = np.array([90.01, 90.04, 91.0, 92.0])
+    found = ranking(np.array([2.0, 1.0, 3.0, 4.0]), truth)
+    assert found.kendall == pytest.approx(4 / 6)
+    assert found.sparse_kendall == pytest.approx(stats.kendalltau([2, 1, 3, 4], [90.0, 90.0, 91.0, 92.0]).statistic)
+    assert found.sparse_kendall > found.kendall
+
+
 def test_a_region_holds_what_ties_with_its_last() -> None:
     assert top(np.array([1.0, 3.0, 3.0, 2.0]), 5).tolist() == [False, True, True, False]
 
@@ -181,7 +189,7 @@ def test_large_samples_are_resampled_fewer_times(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("analysis.ranking.spearman", lambda scores, truth: 0.5)
     values = np.arange(LARGE + 1.0)
     by_region([(values, values)], generator(), 1000)
-    assert len(calls) == FEW + 3, "one a resample of the whole, and the figure of each region"
+    assert len(calls) == FEW + 2 * 3, "one a resample of the whole, and both figures of each region"
 
 
 # -- published tables -------------------------------------------------------------------------------------------------
