@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from evonas import __version__
 from evonas.config import Settings, read_yaml, shipped, shipped_folders, with_assignments
 from evonas.errors import ConfigError, EvonasError, nearest
 
@@ -20,11 +21,22 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not ex
 
 app = typer.Typer(
     add_completion=True,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Architecture search by evolution over a supernet that is fine-tuned along the search.",
 )
+
+
+@app.callback(invoke_without_command=True)
+def evonas_command(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Architecture search by evolution over a supernet that is fine-tuned along the search."""
+    if version:
+        typer.echo(f"evonas {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 class Terminated(BaseException):

@@ -273,7 +273,7 @@ OBJECTIVES = ("error", "loss", "params", "flops")
 class ProblemSettings(Model):
     """What is minimised."""
 
-    objectives: Names | None = Field(
+    objectives: Annotated[Names, Field(min_length=1)] | None = Field(
         None, description="of error, loss, params, flops, or a table's columns; null: the algorithm's own"
     )
 
@@ -430,6 +430,8 @@ def with_assignments(data: Mapping[str, Any], assignments: Iterable[str]) -> dic
         key, sign, value = assignment.partition("=")
         if not sign or not key.strip():
             raise ConfigError(f"--set {assignment!r} is no assignment; expected key=value, as in search.population=16")
+        if not value.strip():
+            raise ConfigError(f"--set {assignment} has no value; write null for none")
         *parents, last = key.strip().split(".")
         if key.strip() == "space.name":
             _change_space(result, value.strip())
@@ -466,12 +468,34 @@ def _sentence(item: Any, data: Mapping[str, Any]) -> str:
     path = [part for part in item["loc"] if isinstance(part, str)]
     key = ".".join(path) or "the settings"
     if item["type"] == "extra_forbidden":
-        return f"unknown setting {key!r}{nearest(path[-1], _known_keys(path[:-1], data))}"
-    message = item["msg"].removeprefix("Value error, ")
+        return f"unknown setting {key!r}{nearest(key, _known_keys(path[:-1], data))}"
     if item["type"] == "value_error":
-        return f"{key}: {message}"
-    message = message.removeprefix("Input should be ").replace("Input should ", "")
-    return f"{key} is {_short(item['input'])}; expected {message}"
+        return f"{key}: {item['msg'].removeprefix('Value error, ')}"
+    return f"{key} is {_short(item['input'])}; expected {_expected(item)}"
+
+
+def _expected(item: Any) -> str:
+    """What pydantic expected, in words of ours where its own speak of its types."""
+    context = item.get("ctx", {})
+    match item["type"]:
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "settings, as in `search: {population: 16}`"
+        case "tuple_type" | "list_type":
+            return "a list, as in [error, params]"
+        case "too_short":
+            return f"a list of {context['min_length']} or more"
+        case "too_long":
+            return f"a list of {context['max_length']} or fewer"
+        case "int_type" | "int_parsing" | "int_from_float":
+            return "a whole number"
+        case "float_type" | "float_parsing":
+            return "a number"
+        case "bool_type" | "bool_parsing":
+            return "true or false"
+        case "string_type":
+            return "text"
+    message: str = item["msg"]
+    return message.removeprefix("Input should be ").replace("Input should ", "")
 
 
 def _short(value: object) -> str:
@@ -489,7 +513,7 @@ def _known_keys(path: list[str], data: Mapping[str, Any]) -> list[str]:
             model = SPACE_SETTINGS.get(name, SpaceSettings)
         else:
             model = _model_in(model.model_fields[part].annotation)
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return [".".join([*path, field.alias or name]) for name, field in model.model_fields.items()]
 
 
 def _model_in(annotation: Any) -> type[BaseModel]:

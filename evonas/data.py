@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -149,6 +150,8 @@ def _read(settings: DatasetSettings, spec: Spec, size: int | None) -> tuple[Arra
     if spec.torchvision is None:
         if settings.dir is None:
             raise DataError(f"{settings.name} needs --data-dir with train/<class>/* and test/<class>/* images")
+        if not Path(settings.dir).is_dir():
+            raise DataError(f"--data-dir {settings.dir} is no folder; give the one that holds train and test")
         return _read_folders(Path(settings.dir), None, size)
     classes = CLASS_NAMES[settings.name]
     if settings.dir is None:
@@ -187,7 +190,9 @@ def _read_torchvision(kind: str, folder: Path, download: bool) -> tuple[Arrays, 
             train, test = (cls(folder, download=download, **split) for split in splits)
     except Exception as error:  # by file and by cause of failure it is any of a dozen types, AssertionError among them
         tried = "and could not be downloaded" if download else "in torchvision's layout or as train/<class>/*"
-        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        reason = re.split(r"\.\s|\n", str(error) or type(error).__name__)[0][
+            :120
+        ]  # torchvision goes on to advise download=True
         raise DataError(
             f"{kind} is not in {folder} {tried} ({reason}); put it there, or give --data-dir with train/<class>/* and "
             "test/<class>/* images"

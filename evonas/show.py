@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ AUDITED = {
 SEARCHED = {"population": "population", "final": "final candidates"}
 WHOLE = {"table": "whole table"}
 CHOICES = ("final", "global")  # regions whose regret is shown, the first that a row has
+MANY = 40  # generations that are all shown
 EDGE = re.compile(r"\d+>\d+ ")  # of a cell
 
 
@@ -43,8 +45,18 @@ def show(path: Path, console: Console) -> None:
 
 
 def generations_table(rows: list[dict[str, str]]) -> Table:
-    """One row a generation; values of different generations come from different supernet states."""
-    table = Table(title="first objective by generation (each on its own supernet state)")
+    """One row a generation, of many generations only those that brought a better one, and the last.
+
+    Values of different generations come from different supernet states, and do not compare, where states differ.
+    """
+    one_state = len({row["state"] for row in rows}) == 1
+    states = "all on one state" if one_state else "each on its own supernet state"
+    table = Table(title=f"first objective by generation ({states})")
+    if one_state and len(rows) > MANY:
+        best = list(accumulate((float(row["best"]) for row in rows), min))
+        better = {0, len(rows) - 1} | {i for i in range(1, len(rows)) if best[i] < best[i - 1]}
+        table.caption = f"{len(better)} of {len(rows)} generations: those that brought a better one, and the last"
+        rows = [rows[i] for i in sorted(better)]
     for name in ("generation", "state", "n", "best", "median", "seconds"):
         table.add_column(name, justify="right")
     for row in rows:
@@ -62,11 +74,16 @@ def generations_table(rows: list[dict[str, str]]) -> Table:
 def summary(path: Path, result: dict[str, Any]) -> Group:
     """The result for people: the network, its figures, its references, and where the time went."""
     best, seconds = result["best"], result["seconds"]
-    table = Table(title=f"{result['algorithm']} on {result['dataset']}, seed {result['seed']}")
-    for name, justify in (("network", "left"), ("test error %", "right"), ("params", "right"), ("flops", "right")):
+    searched = result.get("table")
+    on = result["dataset"] if searched is None else f"table {Path(searched['file']).name}"
+    error_title = "test error %" if searched is None else f"100 - {searched['report']}"
+    table = Table(title=f"{result['algorithm']} on {on}, seed {result['seed']}")
+    for name, justify in (("network", "left"), (error_title, "right"), ("params", "right"), ("flops", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     error = "-" if best["test_error"] is None else f"{best['test_error']:.2f}"
     table.add_row("best", error, f"{best['params']:,}", f"{best['flops']:,}", style="bold")
+    if searched is not None:
+        table.add_row("best of the table", f"{searched['lowest_test_error']:.2f}", "", "")
     references = result["references"]
     if references is not None:
         for row in (references["largest"], *references["random"]):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 from tests_support import TINY
 
+from evonas import __version__
 from evonas.cli import default_out, main
 
 SETS = [word for assignment in TINY for word in ("--set", assignment)]
@@ -66,8 +67,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "gaa"], "search.algorithm 'gaa' is unknown; did you mean 'ga'?"),
         (["run", "--dataset", "cifar"], "dataset.name 'cifar' is unknown; did you mean 'cifar10'?"),
         (["run", "--space", "single"], "'single' is no search space; did you mean 'single-path'?"),
-        (["run", "--set", "search.popultion=4"], "unknown setting 'search.popultion'; did you mean 'population'?"),
-        (["run", "--set", "search.population=four"], "search.population is 'four'; expected a valid integer"),
+        (
+            ["run", "--set", "search.popultion=4"],
+            "unknown setting 'search.popultion'; did you mean 'search.population'?",
+        ),
+        (["run", "--set", "search.population=four"], "search.population is 'four'; expected a whole number"),
+        (["run", "--set", "search=5"], "search is 5; expected settings, as in"),
+        (["run", "--set", "problem.objectives=[]"], "problem.objectives is []; expected a list of 1 or more"),
+        (["run", "--set", "problem.objectives=error"], "problem.objectives is 'error'; expected a list, as in"),
+        (["run", "--set", "final.remeasure=maybe"], "final.remeasure is 'maybe'; expected true or false"),
+        (["run", "--set", "search.population="], "--set search.population= has no value; write null for none"),
+        (["run", "--dataset", "imagefolder", "--data-dir", "missing"], "missing is no folder"),
         (["run", "--set", "supernet.lr=-1"], "supernet.lr is -1; expected greater than 0"),
         (["run", "--set", "nonsense"], "--set 'nonsense' is no assignment; expected key=value"),
         (["run", "--seed", "x"], "--seed"),
@@ -105,10 +115,33 @@ def test_a_mistake_is_one_line_and_code_2_and_nothing_is_written(
     assert answer.stdout == ""
 
 
+def test_without_a_command_there_is_the_help_and_a_version(here: Callable[..., Answer]) -> None:
+    help_lines, version = here().stdout.splitlines(), here("--version")
+    assert any(line.strip().startswith("correlate") for line in help_lines)
+    assert (version.returncode, version.stdout.strip()) == (0, f"evonas {__version__}")
+
+
+def test_of_many_generations_on_one_state_those_are_shown_that_brought_a_better_one(
+    here: Callable[..., Answer],
+) -> None:
+    assert here("run", "aging", "--table", "nb-macro", "--out", "a", "--quiet").returncode == 0
+    shown = here("show", "a").stdout
+    assert "all on one state" in shown and "generations: those that brought a better one" in shown
+    best = [float(line.split("│")[4]) for line in shown.splitlines() if line.count("│") == 7]
+    assert best[:-1] == sorted(best[:-1], reverse=True) and len(best) < 40
+    assert "aging on table nb-macro" in shown and "best of the table │           6.87" in shown
+
+
 def test_all_mistakes_of_a_command_come_at_once(here: Callable[..., Answer]) -> None:
     answer = here("run", "gaa", "--dataset", "cifar", "--space", "x", "--set", "seed=no", "--set", "retrain.epoch=1")
     assert answer.returncode == 2
-    for part in ("'gaa'", "'cifar'", "'x' is no search space", "seed is", "'retrain.epoch'; did you mean 'epochs'"):
+    for part in (
+        "'gaa'",
+        "'cifar'",
+        "'x' is no search space",
+        "seed is",
+        "'retrain.epoch'; did you mean 'retrain.epochs'",
+    ):
         assert part in answer.stderr
 
 

@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests_support import TINY
 
-from evonas.config import read_yaml, shipped
+from evonas.config import build, read_yaml, shipped
+from evonas.data import load
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 NAMES = {path.stem for path in (Path(__file__).parent.parent / "configs").glob("*.yaml")}
 
 
-def test_the_python_snippet_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = re.findall(r"```python\n(from pathlib.*?)```", README, flags=re.DOTALL)
     changes = '["seed=1", "search.generations=4"]'
     assert changes in code
@@ -21,7 +23,14 @@ def test_the_python_snippet_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     names: dict[str, Any] = {}
     exec(code.replace(changes, repr([*TINY, "seed=1"])), names)  # at toy size
     assert names["result"]["complete"] is True
-    assert (tmp_path / "runs" / "mine" / "best" / "model.safetensors").is_file()
+    (code,) = re.findall(r"```python\n(import json.*?)```", README, flags=re.DOTALL)
+    exec(code, names)
+    images = load(build({}).dataset, torch.device("cpu")).open_test("the README's snippet")
+    mean, std = (torch.tensor(names["about"][name]).view(1, -1, 1, 1) for name in ("mean", "std"))
+    with torch.inference_mode():
+        found = names["network"]((images.images / 255 - mean) / std).argmax(dim=1)
+    error = 100.0 * float((found != images.labels).float().mean())
+    assert error == pytest.approx(names["result"]["best"]["test_error"], abs=0.3)
 
 
 def test_every_settings_file_that_is_named_is_shipped() -> None:
