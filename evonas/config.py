@@ -315,6 +315,9 @@ class FinalSettings(Model):
 
     remeasure: bool = Field(True, description="false: choose by stored fitness of all states; stamps the result unfair")
     candidates: Count | None = Field(None, description="most genotypes that are measured again; null: the population")
+    fresh_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of the fitness images that the search never sees, and the final choice alone; 0: none"
+    )
 
 
 class RetrainSettings(Model):

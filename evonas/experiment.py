@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from evonas.audit import Audit
 from evonas.complexity import Complexity
 from evonas.config import AuditSettings, Settings
-from evonas.data import ImageData, load
+from evonas.data import ImageData, fresh_images, load
 from evonas.environment import device_name
 from evonas.errors import DeviceError, RunError
 from evonas.finalists import Finalists
@@ -147,7 +147,13 @@ class Experiment:
         self.trainer = SupernetTrainer(
             self.space, supernet, self.data, settings.supernet, settings.finetune, self.seeds, self.memory_format
         )
-        measurer = Measurer(supernet, self.data, settings.measure, self.memory_format)
+        seen, fresh = fresh_images(self.data, settings.final.fresh_share)
+        measurer = Measurer(supernet, self.data, seen, settings.measure, self.memory_format)
+        self._images = {"weights": len(self.data.weights), "fitness": len(self.data.fitness), "fresh": 0}
+        self._fresh = None
+        if settings.final.fresh_share:
+            self._images["fresh"] = len(fresh)
+            self._fresh = Measurer(supernet, self.data, fresh, settings.measure, self.memory_format, "fresh")
         self.problem = SupernetProblem(
             self.space,
             self.trainer,
@@ -307,6 +313,8 @@ class Experiment:
         genotypes = candidates(self.space, self.generations, limit)
         if self.settings.audit.states == "last":
             self._audit(last=True)
+        if self._fresh is not None:
+            self.problem.measure_by(self._fresh)
         with self.stopwatch("measure"):
             self.final = ranked(evaluate(self.problem, genotypes))
         with self.stopwatch("io"):
@@ -357,7 +365,7 @@ class Experiment:
         result = {
             **common(self.settings, self.space.name, device, self.generation, self.spent, seconds),
             "split": self.data.digest,
-            "images": {"weights": len(self.data.weights), "fitness": len(self.data.fitness)},
+            "images": self._images,
             "search_gpu_days": self._search_seconds(seconds) / 86400,
             "retrain_gpu_days": seconds["retrain"] / 86400,
             "best": {

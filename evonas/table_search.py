@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from evonas.progress import Reporter, duration
 from evonas.result import common
 from evonas.run import RunFolder, require_free
 from evonas.search.base import Candidate
-from evonas.search.final import candidates
-from evonas.search.fitness import Measurement, knee, pareto_front, ranked
+from evonas.search.final import candidates, ties_settled
+from evonas.search.fitness import Measurement, knee, pareto_front
 from evonas.search.loop import evaluate, search
 from evonas.seeding import Seeds
 from evonas.spaces import Space, build_space
@@ -111,7 +112,8 @@ def final(settings: Settings, problem: TabularProblem, space: Space, found: Trac
     """The final candidates, best first."""
     limit = settings.final.candidates or settings.search.population
     assert limit is not None
-    return ranked(evaluate(problem, candidates(space, found.generations, limit)))
+    measured = evaluate(problem, candidates(space, found.generations, limit))
+    return ties_settled(space, measured, list(chain.from_iterable(found.generations)))
 
 
 def _execute(

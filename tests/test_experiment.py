@@ -21,6 +21,7 @@ from evonas.plan import check
 from evonas.progress import Silent
 from evonas.run import RunFolder
 from evonas.spaces import build_space
+from evonas.supernet.measuring import Measurer
 
 Make = Callable[..., Settings]
 
@@ -218,6 +219,42 @@ def test_other_test_images_change_nothing_but_the_reported_errors(
     assert first[2] == second[2]
 
 
+def test_the_final_choice_is_made_on_images_that_the_search_never_saw(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: dict[str, list[int]] = {}
+    original = Measurer.measure
+
+    def measure(self: Measurer, genotypes: Any) -> Any:
+        read.setdefault(self.protocol, []).append(len(genotypes))
+        return original(self, genotypes)
+
+    monkeypatch.setattr(Measurer, "measure", measure)
+    result = start(tiny("final.fresh_share=0.25"), tmp_path / "run", Silent())
+    images = result["images"]
+    assert images["fresh"] == round(0.25 * images["fitness"])
+    seen, fresh = read
+    assert f"{images['fitness'] - images['fresh']} fitness images" in seen
+    assert f"{images['fresh']} fresh images" in fresh
+    final = [row for row in rows(tmp_path / "run" / "history.csv") if row["origin"] == "final"]
+    assert read[fresh] == [len(final)], "no candidate keeps what the search had measured of it"
+    best = min(final, key=lambda row: float(row["loss"]))
+    assert json.loads(best["genotype"]) == result["best"]["genotype"]
+
+
+def test_a_run_killed_before_the_choice_on_fresh_images_ends_equally(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tiny("final.fresh_share=0.25")
+    start(settings, tmp_path / "whole", Silent())
+    with monkeypatch.context() as patch:
+        patch.setattr(Experiment, "_choose", lambda self: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            start(settings, tmp_path / "run", Silent())
+    resume(tmp_path / "run", Silent())
+    assert compared(tmp_path / "run") == compared(tmp_path / "whole")
+
+
 def test_competitors_are_chosen_on_the_fitness_part(tiny: Make, tmp_path: Path) -> None:
     result = start(tiny("retrain.top=3"), tmp_path / "run", Silent())
     competitors = result["competitors"]
@@ -255,6 +292,7 @@ def test_a_budget_of_evaluations_is_kept(tiny: Make, tmp_path: Path) -> None:
         "retrain.cutout=3",
         "memory_format=contiguous",
         "final.candidates=2",
+        "final.fresh_share=0.5",
         "search.elites=0",
         "dataset.image_size=12",
     ],

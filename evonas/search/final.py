@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, zip_longest
+from math import inf
+from statistics import fmean
 
-from evonas.search.fitness import Measurement, ranked
+from evonas.search.fitness import Measurement, ranked, require_comparable
 from evonas.spaces.base import Genotype, Space
 
 
@@ -29,6 +31,25 @@ def candidates(space: Space, generations: Sequence[Sequence[Measurement]], limit
             if len(chosen) == limit:
                 return list(chosen.values())
     return list(chosen.values())
+
+
+def ties_settled(space: Space, final: Sequence[Measurement], known: Sequence[Measurement]) -> list[Measurement]:
+    """`final` best first; of equals, first the one whose `known` neighbours are better on average.
+
+    Figures of a table are coarse, and its best are often equal. Noise of one network says nothing of the next, while
+    networks that differ in one unit are alike: what was measured around two equals says which is likelier to be good.
+    Raises StaleFitnessError where not all of it was measured on one state by one protocol.
+    """
+    require_comparable([*final, *known])
+    worth = {space.canonical(m.genotype): m.objectives[0] for m in known}
+
+    def around(measurement: Measurement) -> float:
+        near = [worth[network] for network in space.neighbours(measurement.genotype) if network in worth]
+        return fmean(near) if near else inf
+
+    order = ranked(final)
+    best = [m for m in order if m.rank_key[:2] == order[0].rank_key[:2]]
+    return [*sorted(best, key=around), *order[len(best) :]]  # a stable sort: by genotype where that is equal too
 
 
 def by_stored_fitness(space: Space, generations: Sequence[Sequence[Measurement]], limit: int) -> list[Measurement]:

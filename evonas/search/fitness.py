@@ -72,11 +72,12 @@ def pareto_mask(objectives: np.ndarray) -> np.ndarray:
 
 
 def pareto_front(measurements: Sequence[Measurement]) -> list[Measurement]:
-    """The non-dominated measurements of one state, distinct in values, in order of the first objective.
+    """The non-dominated measurements of one state, in order of the first objective; of equals the first that is given.
 
     Raises StaleFitnessError for mixed states.
     """
-    best = ranked(measurements)
+    require_comparable(measurements)
+    best = sorted(measurements, key=lambda m: m.rank_key[:2])
     mask = pareto_mask(np.array([m.objectives for m in best]))
     front = [m for m, kept in zip(best, mask, strict=True) if kept]
     return list({m.objectives: m for m in reversed(front)}.values())[::-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
 
@@ -99,6 +100,16 @@ class Space(ABC):
             mutant = self._redrawn(genotype, rng.choice(len(self.units), size=count, replace=False), rng)
             if self.is_valid(mutant) and self.canonical(mutant) != original:
                 return mutant
+
+    def neighbours(self, genotype: Genotype) -> set[Genotype]:
+        """Canonical forms of all other networks with one unit changed: what `neighbour` can draw at distance 1."""
+        found: set[Genotype] = set()
+        for unit in self.units:
+            for values in product(*(range(n) for n in self.cardinalities[unit])):
+                changed = (*genotype[: unit.start], *values, *genotype[unit.stop :])
+                if self.is_valid(changed):
+                    found.add(self.canonical(changed))
+        return found - {self.canonical(genotype)}
 
     def _drawn(self, draw: Callable[[], Sequence[int] | np.ndarray]) -> Genotype:
         """What `draw` gives, drawn again where it is not valid: a repair would take genes from no parent."""

@@ -45,15 +45,16 @@ def test_no_member_of_a_front_is_dominated_and_every_other_row_is(rows: list[tup
 
 
 @given(objectives, st.randoms())
-def test_a_front_is_distinct_in_values_and_does_not_depend_on_order(
+def test_a_front_is_distinct_in_values_and_order_decides_among_equals_alone(
     rows: list[tuple[float, float]], order: object
 ) -> None:
     measured = [Measurement((i,), row, 0, "p") for i, row in enumerate(rows)]
     shuffled = list(measured)
     order.shuffle(shuffled)  # type: ignore[attr-defined]
-    front = pareto_front(measured)
-    assert front == pareto_front(shuffled)
+    front = pareto_front(shuffled)
+    assert [m.objectives for m in front] == [m.objectives for m in pareto_front(measured)]
     assert len({m.objectives for m in front}) == len(front)
+    assert all(m == next(s for s in shuffled if s.objectives == m.objectives) for m in front)
 
 
 def test_the_knee_is_nearest_to_the_ideal_point() -> None:

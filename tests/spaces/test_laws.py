@@ -100,6 +100,9 @@ def test_a_neighbour_differs_in_at_most_the_distance(name: str, seed: int, dista
     genotype = space.sample(rng)
     neighbour = space.neighbour(genotype, distance, rng)
     assert 1 <= sum(a != b for a, b in zip(genotype, neighbour, strict=True)) <= distance
+    near = space.neighbours(genotype)
+    assert space.canonical(genotype) not in near
+    assert distance > 1 or space.canonical(neighbour) in near
 
 
 @given(names, seeds)
