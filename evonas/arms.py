@@ -77,6 +77,9 @@ ARMS: dict[str, Arm] = {
     "no-elites": Arm("are elites needed?", _fixed(search__elites=0)),
     "candidate": Arm("train each candidate, then score it", _fixed(finetune__when="candidate")),
     "no-remeasure": Arm("choose by stored fitness", _fixed(final__remeasure=False)),
+    "model-choice": Arm(
+        "choose by an additive model of the last state", _fixed(final__choice="model", final__sample=50)
+    ),
     "random": Arm("as many random networks on the warmed-up supernet", _fixed(search__algorithm="random")),
     "aging": Arm("aging evolution on the warmed-up supernet", _fixed(search__algorithm="aging")),
     "aging-20": Arm(

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from evonas.complexity import Complexity
 from evonas.config import AuditSettings
 from evonas.history import Row
-from evonas.search.base import Candidate, fill
+from evonas.search.base import random_networks
 from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
 from evonas.supernet.measuring import Measurer
@@ -40,7 +40,7 @@ class Audit:
         self._measurer = measurer
         self._complexity = complexity
         self._probe = settings.probe
-        self.genotypes = sample(space, settings.genotypes, settings.seed)
+        self.genotypes = random_networks(space, settings.genotypes, Seeds(settings.seed).numpy("audit"))
         self._top: list[Genotype] = []
         if settings.top and truth is not None:
             uniform = set(self.genotypes)
@@ -72,14 +72,6 @@ class Audit:
             "params": cost.params,
             "flops": cost.flops,
         }
-
-
-def sample(space: Space, count: int, seed: int) -> list[Genotype]:
-    """`count` networks drawn uniformly among the genotypes, distinct in canonical form; fewer where there are fewer."""
-    rng = Seeds(seed).numpy("audit")
-    chosen: dict[Genotype, Candidate] = {}
-    fill(chosen, space, count, "audit", lambda: space.sample(rng))
-    return [candidate.genotype for candidate in chosen.values()]
 
 
 def top_sample(space: Space, truth: Mapping[Genotype, float], count: int, seed: int) -> list[Genotype]:

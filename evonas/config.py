@@ -315,9 +315,17 @@ class FinalSettings(Model):
 
     remeasure: bool = Field(True, description="false: choose by stored fitness of all states; stamps the result unfair")
     candidates: Count | None = Field(None, description="most genotypes that are measured again; null: the population")
-    fresh_share: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="share of the fitness images that the search never sees, and the final choice alone; 0: none"
+    choice: Literal["measured", "model"] = Field(
+        "measured",
+        description="measured: the best of them; model: the best by an additive model of all measured on that state",
     )
+    sample: Natural = Field(0, description="random networks measured for the model alone; none on a table")
+
+    @model_validator(mode="after")
+    def _one_state(self) -> FinalSettings:
+        if self.choice == "model" and not self.remeasure:
+            raise ValueError("choice model needs remeasure true: the model is of one supernet state")
+        return self
 
 
 class RetrainSettings(Model):

@@ -87,25 +87,6 @@ class ImageData:
         )
 
 
-def fresh_images(data: ImageData, share: float) -> tuple[Part, Part]:
-    """The fitness part in two: what a search sees, and `share` of it that only the final choice does.
-
-    Candidates are those that did best on the images of the search, by luck too; on fresh ones that luck is gone. With
-    share 0 both are the whole part. Raises DataError where one would have fewer images than there are classes.
-    """
-    part = data.fitness
-    if share == 0:
-        return part, part
-    fresh = round(share * len(part))
-    if min(fresh, len(part) - fresh) < len(data.classes):
-        raise DataError(
-            f"final.fresh_share {share:g} splits {len(part)} fitness images into {len(part) - fresh} and {fresh}; each "
-            f"needs {len(data.classes)} at least, so set it to 0, or dataset.fitness_share higher"
-        )
-    seen = len(part) - fresh
-    return Part(part.images[:seen], part.labels[:seen]), Part(part.images[seen:], part.labels[seen:])
-
-
 def load(settings: DatasetSettings, device: torch.device) -> ImageData:
     """Read and split a data set onto `device`; the split depends on `settings` alone.
 
@@ -370,7 +351,6 @@ __all__ = [
     "Part",
     "batches_per_epoch",
     "fixed_batches",
-    "fresh_images",
     "load",
     "training_batches",
 ]

@@ -16,18 +16,19 @@ from safetensors.torch import load_file
 from evonas.audit import Audit
 from evonas.complexity import Complexity
 from evonas.config import AuditSettings, Settings
-from evonas.data import ImageData, fresh_images, load
+from evonas.data import ImageData, load
 from evonas.environment import device_name
 from evonas.errors import DeviceError, RunError
 from evonas.finalists import Finalists
-from evonas.history import Row, front_rows, generation_row, measurement_rows, read_generations
+from evonas.history import Row, front_rows, generation_row, measurement_rows, model_rows, read_generations
 from evonas.networks import build_supernet, initialised
 from evonas.plan import ALGORITHMS, check, complete, unfair
 from evonas.progress import Reporter, duration
 from evonas.result import common
 from evonas.retrain import ScratchTraining
 from evonas.run import RunFolder, require_free
-from evonas.search.base import Algorithm, Candidate
+from evonas.search.additive import by_model, predicted
+from evonas.search.base import Algorithm, Candidate, random_networks
 from evonas.search.final import by_stored_fitness, candidates
 from evonas.search.fitness import Measurement, knee, pareto_front, ranked
 from evonas.search.loop import evaluate, search
@@ -147,13 +148,7 @@ class Experiment:
         self.trainer = SupernetTrainer(
             self.space, supernet, self.data, settings.supernet, settings.finetune, self.seeds, self.memory_format
         )
-        seen, fresh = fresh_images(self.data, settings.final.fresh_share)
-        measurer = Measurer(supernet, self.data, seen, settings.measure, self.memory_format)
-        self._images = {"weights": len(self.data.weights), "fitness": len(self.data.fitness), "fresh": 0}
-        self._fresh = None
-        if settings.final.fresh_share:
-            self._images["fresh"] = len(fresh)
-            self._fresh = Measurer(supernet, self.data, fresh, settings.measure, self.memory_format, "fresh")
+        measurer = Measurer(supernet, self.data, settings.measure, self.memory_format)
         self.problem = SupernetProblem(
             self.space,
             self.trainer,
@@ -313,8 +308,6 @@ class Experiment:
         genotypes = candidates(self.space, self.generations, limit)
         if self.settings.audit.states == "last":
             self._audit(last=True)
-        if self._fresh is not None:
-            self.problem.measure_by(self._fresh)
         with self.stopwatch("measure"):
             self.final = ranked(evaluate(self.problem, genotypes))
         with self.stopwatch("io"):
@@ -326,8 +319,22 @@ class Experiment:
             self._save_state()
         if not self.settings.final.remeasure:
             self.final = by_stored_fitness(self.space, self.generations, limit)
+        elif self.settings.final.choice == "model":
+            self.final = self._by_model()
         self.phase = "retrain"
         self._checkpoint()
+
+    def _by_model(self) -> list[Measurement]:
+        """The final candidates in the order of an additive model of all that is measured on the last state."""
+        searched = [m for generation in self.generations for m in generation if m.state == self.problem.state]
+        drawn = random_networks(self.space, self.settings.final.sample, self.seeds.numpy("final.sample"))
+        with self.stopwatch("measure"):
+            sampled = evaluate(self.problem, drawn) if drawn else []
+        known = list({m.genotype: m for m in [*searched, *sampled, *self.final]}.values())
+        with self.stopwatch("io"):
+            predictions = predicted(self.space, known, [m.genotype for m in known])
+            self.run.write_table("model.csv", model_rows(known, predictions, self.final))
+        return by_model(self.space, self.final, known)
 
     # Retraining -------------------------------------------------------------------------------------------------
 
@@ -365,7 +372,7 @@ class Experiment:
         result = {
             **common(self.settings, self.space.name, device, self.generation, self.spent, seconds),
             "split": self.data.digest,
-            "images": self._images,
+            "images": {"weights": len(self.data.weights), "fitness": len(self.data.fitness)},
             "search_gpu_days": self._search_seconds(seconds) / 86400,
             "retrain_gpu_days": seconds["retrain"] / 86400,
             "best": {
@@ -376,6 +383,7 @@ class Experiment:
                 "params": best["params"],
                 "flops": best["flops"],
             },
+            "choice": self.settings.final.choice,
             "references": self.finalists.references,
             "competitors": self.finalists.competitors,
             "unfair": unfair(self.settings),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from evonas.search.fitness import Measurement
 from evonas.spaces.base import Space
@@ -42,6 +42,20 @@ def front_rows(rows: Sequence[Row], front: Sequence[Measurement], knee: Measurem
     """Rows of pareto.csv: those of `rows` that are on the front, in its order, with the knee marked."""
     by_genotype = {row["genotype"]: row for row in rows}
     return [{**by_genotype[json.dumps(m.genotype)], "knee": int(m is knee)} for m in front]
+
+
+def model_rows(known: Sequence[Measurement], predictions: Iterable[float], final: Sequence[Measurement]) -> list[Row]:
+    """Rows of model.csv: what the model of the final choice was fitted to, beside what it says."""
+    candidates = {m.genotype for m in final}
+    return [
+        {
+            "genotype": json.dumps(m.genotype),
+            "candidate": int(m.genotype in candidates),
+            "measured": repr(m.objectives[0]),
+            "predicted": repr(float(prediction)),
+        }
+        for m, prediction in zip(known, predictions, strict=True)
+    ]
 
 
 def generation_row(generation: int, measured: Sequence[Measurement], seconds: float) -> Row:

@@ -21,6 +21,8 @@ from evonas.config import Settings, TableSettings, build, read_yaml, with_assign
 from evonas.errors import RunError
 from evonas.history import FIGURES
 from evonas.run import read_result, read_table, require_run
+from evonas.search.additive import by_model, predicted
+from evonas.search.fitness import Measurement
 from evonas.seeding import Seeds
 from evonas.spaces import Genotype, Space, build_space
 from evonas.table import SHIPPED, SHIPPED_RUNS, Table, as_truth, complete, read, require_column
@@ -191,6 +193,8 @@ def ablation(out: Path, jobs: Sequence[Job], against: Truth | None) -> dict[str,
         "tau_top10": "Kendall's tau within the true top 10 %, by loss",
         "tau_final": "Kendall's tau among the final candidates",
         "pool_regret": "regret of the best final candidate (points of accuracy)",
+        "model_regret": "regret of the final candidate that an additive model says is best (points of accuracy)",
+        "tau_model": "Kendall's tau of that model among the final candidates",
     }
     tables = {}
     for metric, label in labels.items():
@@ -223,16 +227,26 @@ def _row(job: Job, against: Truth | None) -> dict[str, object]:
 
 
 def _pool(job: Job, against: Truth) -> dict[str, object]:
-    """How good the final candidates are, and how well their scores rank them."""
-    final = [row for row in read_table(job.out / "history.csv") if row["origin"] == "final"]
-    true = against.of([tuple(json.loads(row["genotype"])) for row in final])
-    name = "loss" if final[0]["loss"] else "error"
-    scores = -np.array([float(row[name]) for row in final])
+    """How good the final candidates are, and how well their scores rank them, or an additive model would."""
+    rows = read_table(job.out / "history.csv")
+    final = [_measurement(row) for row in rows if row["origin"] == "final"]
+    known = {m.genotype: m for m in map(_measurement, rows) if m.state == final[0].state}
+    genotypes = [m.genotype for m in final]
+    true = against.of(genotypes)
+    modelled = by_model(against.space, final, list(known.values()))[0].genotype
     return {
         "candidates": len(final),
         "pool_regret": against.best - float(true.max()),
-        "tau_final": kendall(scores, true),
+        "tau_final": kendall(-np.array([m.objectives[0] for m in final]), true),
+        "model_regret": against.best - float(against.of([modelled])[0]),
+        "tau_model": kendall(-predicted(against.space, list(known.values()), genotypes), true),
     }
+
+
+def _measurement(row: Mapping[str, str]) -> Measurement:
+    """A row of history.csv by its loss, or by its error where it has none."""
+    value = float(row["loss"] or row["error"])
+    return Measurement(tuple(json.loads(row["genotype"])), (value,), int(row["state"]), "as measured")
 
 
 def _taus(run: Path, against: Truth, prefix: str) -> dict[str, object]:

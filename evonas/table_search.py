@@ -20,6 +20,7 @@ from evonas.plan import ALGORITHMS, check, complete
 from evonas.progress import Reporter, duration
 from evonas.result import common
 from evonas.run import RunFolder, require_free
+from evonas.search.additive import by_model
 from evonas.search.base import Candidate
 from evonas.search.final import candidates, ties_settled
 from evonas.search.fitness import Measurement, knee, pareto_front
@@ -113,7 +114,10 @@ def final(settings: Settings, problem: TabularProblem, space: Space, found: Trac
     limit = settings.final.candidates or settings.search.population
     assert limit is not None
     measured = evaluate(problem, candidates(space, found.generations, limit))
-    return ties_settled(space, measured, list(chain.from_iterable(found.generations)))
+    known = list(chain.from_iterable(found.generations))
+    if settings.final.choice == "model":
+        return by_model(space, measured, list({m.genotype: m for m in known}.values()))
+    return ties_settled(space, measured, known)
 
 
 def _execute(
@@ -175,6 +179,7 @@ def _result(
             "rows": len(problem.table),
             "lowest_test_error": 100.0 - float(np.max(problem.table.accuracies(settings.table.report))),
         },
+        "choice": settings.final.choice,
         "references": None,
         "competitors": [],
         "unfair": [],  # a table's state never changes

@@ -53,11 +53,6 @@ class SupernetProblem(GenotypeProblem):
         """How fitness is measured; measurements by another protocol do not compare."""
         return self._measurer.protocol
 
-    def measure_by(self, measurer: Measurer) -> None:
-        """Measure by another protocol from now on; what the one before has measured is forgotten."""
-        self._measurer = measurer
-        self._measured.clear()
-
     def adapt(self, population: Sequence[Genotype]) -> None:
         """Fine-tune the supernet on the region of a population: a new state, on which nothing is measured yet."""
         phase = self._adapted - 1

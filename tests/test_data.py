@@ -20,7 +20,7 @@ from torch import Tensor
 from evonas.augmentation import augment, cutout, normalise
 from evonas.class_names import CLASS_NAMES
 from evonas.config import DatasetSettings
-from evonas.data import ImageData, Part, batches_per_epoch, fixed_batches, fresh_images, load, training_batches
+from evonas.data import ImageData, Part, batches_per_epoch, fixed_batches, load, training_batches
 from evonas.datasets import DATASETS
 from evonas.errors import DataError
 
@@ -139,16 +139,6 @@ def test_what_does_not_touch_the_split_keeps_the_digest(digits: ImageData) -> No
 
 def test_split_seed_leaves_the_test_part_alone(digits: ImageData) -> None:
     assert torch.equal(read(split_seed=5).open_test("").images, digits.open_test("").images)
-
-
-def test_fresh_images_are_a_share_of_the_fitness_part_and_overlap_nothing(digits: ImageData) -> None:
-    seen, fresh = fresh_images(digits, 0.25)
-    assert len(fresh) == round(0.25 * len(digits.fitness))
-    assert torch.equal(torch.cat([seen.images, fresh.images]), digits.fitness.images)
-    assert torch.equal(torch.cat([seen.labels, fresh.labels]), digits.fitness.labels)
-    assert fresh_images(digits, 0.0) == (digits.fitness, digits.fitness)
-    with pytest.raises(DataError, match="each needs 10 at least"):
-        fresh_images(digits, 0.001)
 
 
 def test_train_is_both_parts(digits: ImageData) -> None:

@@ -11,6 +11,7 @@ import pytest
 from evonas.arms import SUPERNET_ARMS
 
 UNFAIR = {"stale-mu-plus-lambda", "stale-topk", "candidate", "no-remeasure"}
+METRICS = ("regret", "tau", "tau_top10", "tau_final", "pool_regret", "model_regret", "tau_model")
 FROZEN = {"no-finetune", "equal-passes", "equal-seconds", "random", "aging", "aging-20", "spos"}
 
 
@@ -26,7 +27,7 @@ def test_every_arm_on_digits(tmp_path: Path) -> None:
     assert set(map(tuple, runs[["arm", "seed"]].to_numpy())) == {(arm, s) for arm in SUPERNET_ARMS for s in (0, 1)}
     assert set(runs.loc[runs["unfair"], "arm"]) == UNFAIR
     assert set(runs.loc[runs["finetune_seconds"] == 0, "arm"]) == FROZEN
-    assert runs[["tau", "tau_top10", "regret", "tau_final", "pool_regret"]].notna().all(axis=None)
+    assert runs[list(METRICS)].notna().all(axis=None)
     assert (runs["regret"] >= runs["pool_regret"] - 1e-9).all()
 
     # A frozen supernet that is not warmed up any longer ends where it began.
@@ -35,7 +36,7 @@ def test_every_arm_on_digits(tmp_path: Path) -> None:
     moved = runs[runs["arm"] == "full"]
     assert (moved["tau"] != moved["first_tau"]).all()
 
-    for metric in ("regret", "tau", "tau_top10", "tau_final", "pool_regret"):
+    for metric in METRICS:
         assert {"ablation.csv", "ablation.md"} <= {path.name for path in (out / metric).iterdir()}
     for job in ("full/supernet-0-seed-0", "uniform/supernet-1-seed-1"):
         result = json.loads((out / "runs" / job / "result.json").read_text())

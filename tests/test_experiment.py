@@ -21,7 +21,6 @@ from evonas.plan import check
 from evonas.progress import Silent
 from evonas.run import RunFolder
 from evonas.spaces import build_space
-from evonas.supernet.measuring import Measurer
 
 Make = Callable[..., Settings]
 
@@ -219,36 +218,26 @@ def test_other_test_images_change_nothing_but_the_reported_errors(
     assert first[2] == second[2]
 
 
-def test_the_final_choice_is_made_on_images_that_the_search_never_saw(
+def test_a_choice_by_the_model_is_of_the_last_state_and_repeats_after_a_kill(
     tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read: dict[str, list[int]] = {}
-    original = Measurer.measure
+    settings = tiny("final.choice=model", "final.sample=5")
+    result = start(settings, tmp_path / "whole", Silent())
+    assert result["choice"] == "model"
+    model = rows(tmp_path / "whole" / "model.csv")
+    candidates = [row for row in model if row["candidate"] == "1"]
+    history = rows(tmp_path / "whole" / "history.csv")
+    last = {row["genotype"]: row["loss"] for row in history if row["state"] == history[-1]["state"]}
+    final = {row["genotype"] for row in history if row["origin"] == "final"}
+    assert {row["genotype"] for row in candidates} == final
+    assert {row["genotype"]: row["measured"] for row in model if row["genotype"] in last} == last
+    assert 1 <= len(model) - len(last) <= 5, "the sample, but for what was measured anyway"
+    assert (
+        json.loads(min(candidates, key=lambda row: float(row["predicted"]))["genotype"]) == result["best"]["genotype"]
+    )
 
-    def measure(self: Measurer, genotypes: Any) -> Any:
-        read.setdefault(self.protocol, []).append(len(genotypes))
-        return original(self, genotypes)
-
-    monkeypatch.setattr(Measurer, "measure", measure)
-    result = start(tiny("final.fresh_share=0.25"), tmp_path / "run", Silent())
-    images = result["images"]
-    assert images["fresh"] == round(0.25 * images["fitness"])
-    seen, fresh = read
-    assert f"{images['fitness'] - images['fresh']} fitness images" in seen
-    assert f"{images['fresh']} fresh images" in fresh
-    final = [row for row in rows(tmp_path / "run" / "history.csv") if row["origin"] == "final"]
-    assert read[fresh] == [len(final)], "no candidate keeps what the search had measured of it"
-    best = min(final, key=lambda row: float(row["loss"]))
-    assert json.loads(best["genotype"]) == result["best"]["genotype"]
-
-
-def test_a_run_killed_before_the_choice_on_fresh_images_ends_equally(
-    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = tiny("final.fresh_share=0.25")
-    start(settings, tmp_path / "whole", Silent())
     with monkeypatch.context() as patch:
-        patch.setattr(Experiment, "_choose", lambda self: (_ for _ in ()).throw(Killed))
+        patch.setattr(Experiment, "_by_model", lambda self: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             start(settings, tmp_path / "run", Silent())
     resume(tmp_path / "run", Silent())
@@ -292,7 +281,7 @@ def test_a_budget_of_evaluations_is_kept(tiny: Make, tmp_path: Path) -> None:
         "retrain.cutout=3",
         "memory_format=contiguous",
         "final.candidates=2",
-        "final.fresh_share=0.5",
+        "final.choice=model",
         "search.elites=0",
         "dataset.image_size=12",
     ],

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from evonas.config import SearchSettings
-from evonas.search.base import Algorithm, Candidate, fill
+from evonas.search.base import Algorithm, Candidate, random_networks
 from evonas.search.fitness import Measurement, ranked, require_comparable
 from evonas.seeding import Seeds, numpy_state
-from evonas.spaces.base import Genotype, Space
+from evonas.spaces.base import Space
 
 
 class AgingEvolution(Algorithm):
@@ -41,9 +41,7 @@ class AgingEvolution(Algorithm):
     def ask(self) -> list[Candidate]:
         """The first population, later one child."""
         if not self._queue:
-            chosen: dict[Genotype, Candidate] = {}
-            fill(chosen, self.space, self._size, "initial", lambda: self.space.sample(self._rng))
-            return list(chosen.values())
+            return [Candidate(genotype, "initial") for genotype in random_networks(self.space, self._size, self._rng)]
         drawn = self._rng.choice(len(self._queue), size=min(self._sample, len(self._queue)), replace=False)
         parent = ranked(self._queue[index] for index in drawn)[0]
         return [Candidate(self.space.neighbour(parent.genotype, 1, self._rng), "child")]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from evonas.config import SearchSettings
 from evonas.search.fitness import Measurement
 from evonas.seeding import Seeds
@@ -77,3 +79,10 @@ def fill(
         if genotype is not None:
             chosen.setdefault(space.canonical(genotype), Candidate(genotype, origin))
         attempts += 1
+
+
+def random_networks(space: Space, count: int, rng: np.random.Generator) -> list[Genotype]:
+    """`count` networks drawn uniformly among the genotypes, distinct in canonical form; fewer where there are fewer."""
+    chosen: dict[Genotype, Candidate] = {}
+    fill(chosen, space, count, "initial", lambda: space.sample(rng))
+    return [candidate.genotype for candidate in chosen.values()]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from evonas.config import SearchSettings
-from evonas.search.base import Algorithm, Candidate, fill
+from evonas.search.base import Algorithm, Candidate, random_networks
 from evonas.search.fitness import Measurement, require_comparable
 from evonas.seeding import Seeds, numpy_state
-from evonas.spaces.base import Genotype, Space
+from evonas.spaces.base import Space
 
 
 class RandomSearch(Algorithm):
@@ -31,9 +31,7 @@ class RandomSearch(Algorithm):
 
     def ask(self) -> list[Candidate]:
         """The whole budget at once."""
-        chosen: dict[Genotype, Candidate] = {}
-        fill(chosen, self.space, self._count, "initial", lambda: self.space.sample(self._rng))
-        return list(chosen.values())
+        return [Candidate(genotype, "initial") for genotype in random_networks(self.space, self._count, self._rng)]
 
     def tell(self, measured: Sequence[Measurement]) -> None:
         """Nothing is learnt."""

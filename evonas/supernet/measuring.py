@@ -16,30 +16,24 @@ from evonas.supernet.statistics import batch_statistics, recalibrated, running_s
 
 
 class Measurer:
-    """Measures paths of one supernet on `part` of the images by one protocol, which bears the part's `name`.
+    """Measures paths of one supernet on the fitness part by one protocol.
 
     The batches are fixed, ordered and the same for every genotype, so that batch statistics belong to the protocol.
     """
 
     def __init__(
-        self,
-        supernet: Supernet,
-        data: ImageData,
-        part: Part,
-        settings: MeasureSettings,
-        memory_format: torch.memory_format,
-        name: str = "fitness",
+        self, supernet: Supernet, data: ImageData, settings: MeasureSettings, memory_format: torch.memory_format
     ) -> None:
-        """data: whose mean and deviation normalise, and whose weights part recalibrates statistics."""
         self.supernet = supernet
         self.settings = settings
-        self._name = name
 
         def prepared(images: torch.Tensor) -> torch.Tensor:
             return normalise(images, data.mean, data.std).contiguous(memory_format=memory_format)
 
-        self._batches = [(prepared(images), labels) for images, labels in fixed_batches(part, settings.batch_size)]
-        self._images = len(part)
+        self._batches = [
+            (prepared(images), labels) for images, labels in fixed_batches(data.fitness, settings.batch_size)
+        ]
+        self._images = len(data.fitness)
         self._calibration = (
             [
                 prepared(images)
@@ -52,8 +46,7 @@ class Measurer:
     @property
     def protocol(self) -> str:
         """How fitness is measured, in words that differ where measurements do not compare."""
-        images = f"{self._images} {self._name} images in batches of {self.settings.batch_size}"
-        text = f"{self.settings.batch_norm} statistics, {images}"
+        text = f"{self.settings.batch_norm} statistics, {self._images} images in batches of {self.settings.batch_size}"
         if self._calibration:
             text += f", calibrated on {sum(len(images) for images in self._calibration)}"
         return text

@@ -7,9 +7,6 @@ import pytest
 from pymoo.core.problem import Problem
 
 from evonas.complexity import Complexity
-from evonas.data import fresh_images
-from evonas.errors import StaleFitnessError
-from evonas.search.fitness import ranked
 from evonas.search.loop import evaluate
 from evonas.supernet.measuring import Measurer
 from problems import SupernetProblem
@@ -21,7 +18,7 @@ def problem(parts: Any) -> SupernetProblem:
 
 
 def make(made: Any, objectives: tuple[str, ...] = ("loss",)) -> SupernetProblem:
-    measurer = Measurer(made.supernet, made.data, made.data.fitness, made.settings.measure, made.memory_format)
+    measurer = Measurer(made.supernet, made.data, made.settings.measure, made.memory_format)
     complexity = Complexity(made.space, made.data.shape, len(made.data.classes))
     return SupernetProblem(made.space, made.trainer, measurer, complexity, objectives, generations=3)
 
@@ -112,19 +109,3 @@ def test_state_and_measurements_survive(problem: SupernetProblem, parts: Any) ->
     other.load_state_dict(problem.state_dict())
     assert other.state == 1
     assert np.array_equal(other.evaluate(np.array(genotypes)), values)
-
-
-def test_measuring_by_another_protocol_forgets_and_does_not_compare(parts: Any) -> None:
-    made = parts()
-    problem = make(made, ("error",))
-    seen, fresh = fresh_images(made.data, 0.4)
-    genotypes = population(problem)
-    before = evaluate(problem, genotypes)
-    assert problem.is_measured(genotypes[0])
-    problem.measure_by(Measurer(made.supernet, made.data, fresh, made.settings.measure, made.memory_format, "fresh"))
-    assert not problem.is_measured(genotypes[0])
-    after = evaluate(problem, genotypes)
-    assert len(seen) + len(fresh) == len(made.data.fitness)
-    assert [m.details["error"] for m in before] != [m.details["error"] for m in after]
-    with pytest.raises(StaleFitnessError):
-        ranked([before[0], after[1]])

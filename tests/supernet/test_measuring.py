@@ -16,7 +16,7 @@ MODES = ["batch", "recalibrate", "running"]
 
 def measurer(made: Any, mode: str, **settings: Any) -> Measurer:
     return Measurer(
-        made.supernet, made.data, made.data.fitness, MeasureSettings(batch_norm=mode, **settings), made.memory_format  # type: ignore[arg-type]
+        made.supernet, made.data, MeasureSettings(batch_norm=mode, **settings), made.memory_format  # type: ignore[arg-type]
     )  # fmt: skip
 
 
