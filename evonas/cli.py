@@ -68,7 +68,7 @@ Assign = Annotated[
 @app.command("run")
 def run_command(
     algorithm: Annotated[
-        str | None, typer.Argument(metavar="[ALGORITHM]", help="ga, random or aging (default: search.algorithm).")
+        str | None, typer.Argument(metavar="[ALGORITHM]", help="ga, nsga2, nsga3, sms-emoa, random or aging.")
     ] = None,
     dataset: Dataset = None,
     data_dir: DataDir = None,

@@ -7,7 +7,9 @@ to its table in all else: NAS-Bench-201 counts the additions of the classifier's
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,14 +48,14 @@ class Complexity:
     def __init__(self, space: Space, image_shape: tuple[int, int, int], classes: int) -> None:
         self.space = space
         self._shape = image_shape
-        self._classes = classes
+        self.classes = classes
         with torch.device("meta"):
             self._supernet: Supernet = build_supernet(space, image_shape[0], classes)
         self._parts: dict[tuple[int, tuple[int, ...]], tuple[Cost, tuple[int, ...]]] = {}
 
     def of(self, genotype: Genotype) -> Cost:
         """Parameters and multiply-adds of the genotype's stand-alone network."""
-        known = self.space.cost(genotype, self._shape, self._classes)
+        known = self.space.cost(genotype, self._shape, self.classes)
         return self.counted(genotype) if known is None else Cost(*known)
 
     def counted(self, genotype: Genotype) -> Cost:
@@ -68,8 +70,22 @@ class Complexity:
 
     def largest(self) -> Genotype:
         """The genotype with the most parameters (then multiply-adds), gene by gene: exact where costs add up."""
+        return self._extreme(lambda cost: (cost.params, cost.flops))
+
+    def bounds(self) -> tuple[Cost, Cost]:
+        """Fewest and most parameters and multiply-adds of a network of the space, gene by gene as in `largest`."""
+        keys: tuple[Callable[[Cost], int], ...] = (
+            lambda cost: -cost.params,
+            lambda cost: -cost.flops,
+            lambda cost: cost.params,
+            lambda cost: cost.flops,
+        )
+        fewest, cheapest, most, dearest = (self.of(self._extreme(key)) for key in keys)
+        return Cost(fewest.params, cheapest.flops), Cost(most.params, dearest.flops)
+
+    def _extreme(self, key: Callable[[Cost], Any]) -> Genotype:
         genotype = self.space.repair([0] * self.space.n_genes)
         for index, values in enumerate(self.space.cardinalities):
             options = [self.space.repair([*genotype[:index], value, *genotype[index + 1 :]]) for value in range(values)]
-            genotype = max(options, key=lambda g: (self.of(g).params, self.of(g).flops))
+            genotype = max(options, key=lambda g: key(self.of(g)))
         return genotype

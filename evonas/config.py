@@ -204,7 +204,7 @@ class MeasureSettings(Model):
 class SearchSettings(Model):
     """The evolutionary search."""
 
-    algorithm: str = Field("ga", description="ga, random or aging")
+    algorithm: str = Field("ga", description="ga, nsga2, nsga3, sms-emoa, random or aging")
     population: Annotated[int, BeforeValidator(_whole), Field(ge=2)] | None = Field(
         None, description="genotypes a generation; null: 50, or what suits the evaluations"
     )
@@ -270,12 +270,25 @@ class SearchSettings(Model):
 OBJECTIVES = ("error", "loss", "params", "flops")
 
 
+class LimitSettings(Model):
+    """The most that a network may cost."""
+
+    params: Positive | None = Field(None, description="most parameters; null: any number")
+    flops: Positive | None = Field(None, description="most multiply-adds for one image; null: any number")
+
+    def given(self) -> dict[str, float]:
+        """The limits that are set, by name."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
+
 class ProblemSettings(Model):
-    """What is minimised."""
+    """What is minimised, and within which limits."""
 
     objectives: Annotated[Names, Field(min_length=1)] | None = Field(
         None, description="of error, loss, params, flops, or a table's columns; null: the algorithm's own"
     )
+
+    limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
 
     @model_validator(mode="after")
     def _once(self) -> ProblemSettings:

@@ -22,13 +22,13 @@ from evonas.errors import DeviceError, RunError
 from evonas.finalists import Finalists
 from evonas.history import Row, front_rows, generation_row, measurement_rows, model_rows, read_generations
 from evonas.networks import build_supernet, initialised
-from evonas.plan import ALGORITHMS, check, complete, unfair
+from evonas.plan import ALGORITHMS, algorithm, check, complete, unfair
 from evonas.progress import Reporter, duration
 from evonas.result import common
 from evonas.retrain import ScratchTraining
 from evonas.run import RunFolder, require_free
 from evonas.search.additive import by_model, predicted
-from evonas.search.base import Algorithm, Candidate, random_networks
+from evonas.search.base import Candidate, random_networks
 from evonas.search.final import by_stored_fitness, candidates
 from evonas.search.fitness import Measurement, knee, pareto_front, ranked
 from evonas.search.loop import evaluate, search
@@ -39,6 +39,7 @@ from evonas.supernet.measuring import Measurer
 from evonas.supernet.training import SupernetTrainer
 from evonas.table import as_truth, read
 from evonas.warmed import WarmedUp, load_warmed_up, metadata
+from problems.hypervolume import measured_hypervolume
 from problems.supernet import SupernetProblem
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -156,6 +157,7 @@ class Experiment:
             self.complexity,
             settings.problem.objectives,
             settings.search.generations,
+            limits=settings.problem.limits.given(),
         )
         kind = ALGORITHMS[settings.search.algorithm]
         self.audit = None
@@ -163,7 +165,7 @@ class Experiment:
             self.audit = Audit(self.space, measurer, self.complexity, settings.audit, _truth(settings, self.space))
         source = warmed_up or settings.supernet.source
         self.warmed_up = None if source is None else load_warmed_up(Path(source), settings, self.data.digest)
-        self.algorithm: Algorithm = kind(self.space, settings.search, self.seeds)
+        self.algorithm = algorithm(settings, self.space, self.problem, self.seeds)
         self.rounds = kind.rounds(settings.search)
         self.phase = "warmup"
         self.epoch = 0
@@ -214,8 +216,9 @@ class Experiment:
         self.trainer.load_state_dict(state["trainer"])
         self.problem.load_state_dict(state["problem"])
         self.algorithm.load_state_dict(state["algorithm"])
+        problem = self.problem
         self.generations = read_generations(
-            self.run.read_table("history.csv"), self.problem.objectives, self.problem.protocol, self.generation
+            self.run.read_table("history.csv"), problem.objectives, problem.limits, problem.protocol, self.generation
         )
 
     # Warm-up ----------------------------------------------------------------------------------------------------
@@ -270,7 +273,8 @@ class Experiment:
                     origins = [candidate.origin for candidate in population]
                     rows = measurement_rows(self.space, generation, origins, measured, now - last)
                     self.run.append("history.csv", rows)
-                    self.run.append("generations.csv", [generation_row(generation, measured, now - last)])
+                    volume = measured_hypervolume(measured, self.problem.objective_bounds)
+                    self.run.append("generations.csv", [generation_row(generation, measured, volume, now - last)])
                 if self.settings.audit.states == "all":
                     self._audit()
                 self.generation, self.spent = generation + 1, spent

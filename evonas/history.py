@@ -58,8 +58,11 @@ def model_rows(known: Sequence[Measurement], predictions: Iterable[float], final
     ]
 
 
-def generation_row(generation: int, measured: Sequence[Measurement], seconds: float) -> Row:
-    """A row of generations.csv: best and median of the first objective, on the generation's own state."""
+def generation_row(generation: int, measured: Sequence[Measurement], hypervolume: float | None, seconds: float) -> Row:
+    """A row of generations.csv: best and median of the first objective, on the generation's own state.
+
+    hypervolume: of what was measured, where there are several objectives.
+    """
     values = [m.objectives[0] for m in measured]
     return {
         "generation": generation,
@@ -67,12 +70,17 @@ def generation_row(generation: int, measured: Sequence[Measurement], seconds: fl
         "n": len(measured),
         "best": repr(min(values)),
         "median": repr(statistics.median(values)),
+        "hypervolume": "" if hypervolume is None else repr(hypervolume),
         "seconds": f"{seconds:.4f}",
     }
 
 
 def read_generations(
-    rows: Sequence[Mapping[str, str]], objectives: Sequence[str], protocol: str, generations: int
+    rows: Sequence[Mapping[str, str]],
+    objectives: Sequence[str],
+    limits: Mapping[str, float],
+    protocol: str,
+    generations: int,
 ) -> list[list[Measurement]]:
     """The measurements of the first `generations` generations, from the rows of history.csv."""
     read: list[list[Measurement]] = [[] for _ in range(generations)]
@@ -80,5 +88,7 @@ def read_generations(
         details = {name: float(row[name]) for name in FIGURES}
         values = tuple(details[name] for name in objectives)
         genotype = tuple(json.loads(row["genotype"]))
-        read[int(row["generation"])].append(Measurement(genotype, values, int(row["state"]), protocol, details))
+        violations = tuple(details[name] / limit - 1.0 for name, limit in limits.items())
+        measured = Measurement(genotype, values, int(row["state"]), protocol, details, violations)
+        read[int(row["generation"])].append(measured)
     return read

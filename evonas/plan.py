@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from evonas.config import Settings, build
 from evonas.datasets import DATASETS
@@ -11,10 +11,21 @@ from evonas.errors import ConfigError, nearest
 from evonas.search.aging import AgingEvolution
 from evonas.search.base import Algorithm
 from evonas.search.ga import GeneticAlgorithm
+from evonas.search.nsga2 import Nsga2Search, Nsga3Search, SmsEmoaSearch
 from evonas.search.random import RandomSearch
+from evonas.seeding import Seeds
+from evonas.spaces.base import Genotype, Space
+from evonas.spaces.limited import LimitedSpace
 
 # A new algorithm is one entry.
-ALGORITHMS: dict[str, type[Algorithm]] = {"ga": GeneticAlgorithm, "random": RandomSearch, "aging": AgingEvolution}
+ALGORITHMS: dict[str, type[Algorithm]] = {
+    "ga": GeneticAlgorithm,
+    "nsga2": Nsga2Search,
+    "nsga3": Nsga3Search,
+    "sms-emoa": SmsEmoaSearch,
+    "random": RandomSearch,
+    "aging": AgingEvolution,
+}
 
 
 def check(data: Mapping[str, Any]) -> Settings:
@@ -36,15 +47,55 @@ def check(data: Mapping[str, Any]) -> Settings:
 
 def complete(settings: Settings) -> Settings:
     """The settings with everything filled in that the algorithm and its budget decide."""
-    algorithm = ALGORITHMS[settings.search.algorithm]
-    objectives = settings.problem.objectives or algorithm.default_objectives
+    kind = ALGORITHMS[settings.search.algorithm]
+    objectives = settings.problem.objectives or kind.default_objectives
     changes: dict[str, Any] = {
-        "search": settings.search.completed(settings.table.file is not None, budget=not algorithm.follows_supernet),
+        "search": settings.search.completed(settings.table.file is not None, budget=not kind.follows_supernet),
         "problem": settings.problem.model_copy(update={"objectives": objectives}),
     }
-    if not algorithm.follows_supernet:
+    if not kind.follows_supernet:
         changes["finetune"] = settings.finetune.model_copy(update={"enabled": False})
     return settings.model_copy(update=changes)
+
+
+class Costed(Protocol):
+    """What of a problem decides whether its limits can be kept."""
+
+    limits: Mapping[str, float]
+
+    def costs(self, genotype: Genotype) -> Mapping[str, float]:
+        """What a network costs, by name."""
+
+    def lowest_costs(self) -> Mapping[str, float]:
+        """The least of each cost."""
+
+
+def algorithm(settings: Settings, space: Space, problem: Costed, seeds: Seeds) -> Algorithm:
+    """The algorithm of completed settings, inside the problem's limits. Raises ConfigError where none can be kept."""
+    kind = ALGORITHMS[settings.search.algorithm]
+    if not problem.limits:
+        return kind(space, settings.search, seeds)
+    limited = _limited(space, problem)
+    made = kind(space if kind.keeps_limits else limited, settings.search, seeds)
+    if kind.keeps_limits:
+        made.begin_in(limited)
+    return made
+
+
+def _limited(space: Space, problem: Costed) -> LimitedSpace:
+    lowest = problem.lowest_costs()
+    broken = [
+        f"problem.limits.{name} is {limit:g}, and no network of {space.name} has less than {lowest[name]:,.0f}"
+        for name, limit in problem.limits.items()
+        if limit < lowest[name]
+    ]
+    if broken:
+        raise ConfigError("; ".join(broken))
+    limited = LimitedSpace(space, problem.costs, problem.limits)
+    if not limited.is_valid(limited.repair([0] * space.n_genes)):
+        limits = ", ".join(f"{name} {limit:g}" for name, limit in problem.limits.items())
+        raise ConfigError(f"no network of {space.name} was found that keeps all of problem.limits together ({limits})")
+    return limited
 
 
 def unfair(settings: Settings) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from evonas.config import Settings
 from evonas.datasets import DATASETS
 from evonas.history import Row, front_rows, generation_row, measurement_rows
-from evonas.plan import ALGORITHMS, check, complete
+from evonas.plan import ALGORITHMS, algorithm, check, complete
 from evonas.progress import Reporter, duration
 from evonas.result import common
 from evonas.run import RunFolder, require_free
@@ -30,6 +30,7 @@ from evonas.spaces import Space, build_space
 from evonas.stopwatch import Stopwatch
 from evonas.table import Table, read
 from evonas.table import complete as complete_table
+from problems.hypervolume import measured_hypervolume
 from problems.tabular import TabularProblem
 
 
@@ -77,7 +78,13 @@ def tabular_problem(settings: Settings, space: Space, table: Table) -> TabularPr
     spec = DATASETS[settings.dataset.name]
     size = settings.dataset.image_size or spec.size or 32
     return TabularProblem(
-        space, table, settings.table, settings.problem.objectives, (3, size, size), spec.classes or 10
+        space,
+        table,
+        settings.table,
+        settings.problem.objectives,
+        (3, size, size),
+        spec.classes or 10,
+        settings.problem.limits.given(),
     )
 
 
@@ -100,7 +107,7 @@ def trace(settings: Settings, problem: TabularProblem, space: Space) -> Trace:
 
     kind = ALGORITHMS[settings.search.algorithm]
     found.spent = search(
-        kind(space, settings.search, Seeds(settings.seed)),
+        algorithm(settings, space, problem, Seeds(settings.seed)),
         problem,
         generations=kind.rounds(settings.search),
         evaluations=settings.search.evaluations,
@@ -128,20 +135,26 @@ def _execute(
     found = trace(settings, problem, space)
     chosen = final(settings, problem, space, found)
     with stopwatch("io"):
-        _write(run, settings, space, found, chosen)
+        _write(run, settings, problem, found, chosen)
     result = _result(settings, problem, found, chosen[0], stopwatch)
     run.write_json("result.json", result)
     reporter.line(f"done in {duration(result['seconds']['total'])}")
     return result
 
 
-def _write(run: RunFolder, settings: Settings, space: Space, found: Trace, chosen: Sequence[Measurement]) -> None:
+def _write(
+    run: RunFolder, settings: Settings, problem: TabularProblem, found: Trace, chosen: Sequence[Measurement]
+) -> None:
+    space = problem.space
     rows: list[Row] = []
     for generation, (measured, origins) in enumerate(zip(found.generations, found.origins, strict=True)):
         rows += measurement_rows(space, generation, origins, measured, 0.0)
     last = measurement_rows(space, len(found.generations), ["final"] * len(chosen), chosen, 0.0)
     run.append("history.csv", [*rows, *last])
-    run.append("generations.csv", [generation_row(g, m, 0.0) for g, m in enumerate(found.generations)])
+    bounds = problem.objective_bounds
+    volumes = [measured_hypervolume(measured, bounds) for measured in found.generations]
+    numbered = enumerate(zip(found.generations, volumes, strict=True))
+    run.append("generations.csv", [generation_row(g, measured, volume, 0.0) for g, (measured, volume) in numbered])
     front = pareto_front(chosen)
     run.write_table("pareto.csv", front_rows(last, front, knee(front)))
     best = chosen[0].genotype

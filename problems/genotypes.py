@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from pymoo.core.problem import Problem
 
@@ -9,17 +11,28 @@ from evonas.spaces.base import Genotype, Space
 
 
 class GenotypeProblem(Problem):
-    """n_var integer variables, one a gene, within 0 to cardinality - 1; n_obj objectives, minimised."""
+    """n_var integer variables, one a gene, within 0 to cardinality - 1; n_obj objectives, minimised.
 
-    def __init__(self, space: Space, objectives: int) -> None:
+    limits: the most that a network may cost, by name of the cost; n_ieq_constr constraints cost / limit - 1 <= 0.
+    """
+
+    def __init__(self, space: Space, objectives: int, limits: Mapping[str, float] | None = None) -> None:
+        self.limits = dict(limits or {})
         super().__init__(
             n_var=space.n_genes,
             n_obj=objectives,
+            n_ieq_constr=len(self.limits),
             xl=np.zeros(space.n_genes),
             xu=np.array(space.cardinalities) - 1,
             vtype=int,
         )
         self.space = space
+
+    def violations(self, costs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The constraints of n networks from their costs, each (n,); shape (n, limits), above zero where broken."""
+        rows = len(next(iter(costs.values())))
+        columns = [np.asarray(costs[name], float) / limit - 1.0 for name, limit in self.limits.items()]
+        return np.column_stack(columns) if columns else np.zeros((rows, 0))
 
     def genotypes(self, X: np.ndarray) -> list[Genotype]:
         """The rows of a population matrix (n, n_var), each repaired."""

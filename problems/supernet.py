@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,9 @@ class SupernetProblem(GenotypeProblem):
         objectives: Sequence[str],
         generations: int,
         progress: Progress = lambda steps: None,
+        limits: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(space, len(objectives))
+        super().__init__(space, len(objectives), limits)
         self.objectives = tuple(objectives)
         self.state = 0
         self.generations = generations
@@ -52,6 +54,18 @@ class SupernetProblem(GenotypeProblem):
     def protocol(self) -> str:
         """How fitness is measured; measurements by another protocol do not compare."""
         return self._measurer.protocol
+
+    @property
+    def objective_bounds(self) -> list[tuple[float, float]]:
+        """Lowest and highest value of each objective, from the space alone; of the loss, that of a guess is highest."""
+        low, high = self._complexity.bounds()
+        known = {
+            "error": (0.0, 100.0),
+            "loss": (0.0, math.log(self._complexity.classes)),
+            "params": (float(low.params), float(high.params)),
+            "flops": (float(low.flops), float(high.flops)),
+        }
+        return [known[name] for name in self.objectives]
 
     def adapt(self, population: Sequence[Genotype]) -> None:
         """Fine-tune the supernet on the region of a population: a new state, on which nothing is measured yet."""
@@ -84,6 +98,18 @@ class SupernetProblem(GenotypeProblem):
         }
         out["F"] = np.column_stack([columns[name] for name in self.objectives]).astype(float)
         out.update({name: np.array(values, dtype=float) for name, values in columns.items()})
+        if self.limits:
+            out["G"] = self.violations(out)
+
+    def costs(self, genotype: Genotype) -> dict[str, float]:
+        """What a network costs, by the names of the limits."""
+        cost = self._complexity.of(genotype)
+        return {"params": float(cost.params), "flops": float(cost.flops)}
+
+    def lowest_costs(self) -> dict[str, float]:
+        """The least that a network of the space can cost, each by itself."""
+        low, _ = self._complexity.bounds()
+        return {"params": float(low.params), "flops": float(low.flops)}
 
     def _scores(self, genotypes: Sequence[Genotype]) -> list[tuple[float, float]]:
         if self._untrained is None:

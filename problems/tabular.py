@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,9 @@ class TabularProblem(GenotypeProblem):
         objectives: Sequence[str],
         image_shape: tuple[int, int, int] = (3, 32, 32),
         classes: int = 10,
+        limits: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(space, len(objectives))
+        super().__init__(space, len(objectives), limits)
         assert settings.fitness is not None
         self.table = table
         self.objectives = tuple(objectives)
@@ -64,6 +65,18 @@ class TabularProblem(GenotypeProblem):
             raise TableError(f"objective {name!r} is no column of the table {self.table.name}{nearest(name, known)}")
         return self.table.numbers(name)
 
+    @property
+    def objective_bounds(self) -> list[tuple[float, float]]:
+        """Lowest and highest value of each objective: of an error 0 and 100, of a column those of the table."""
+        return [(0.0, 100.0) if name == "error" else self._range(name) for name in self.objectives]
+
+    def _range(self, name: str) -> tuple[float, float]:
+        if name in self._columns:
+            values = self._columns[name]
+        else:
+            values = np.array([self._counted(genotype)[COSTS.index(name)] for genotype in self.table.genotypes], float)
+        return float(values.min()), float(values.max())
+
     def is_measured(self, genotype: Genotype) -> bool:
         """Whether this network was measured before, under any of its genotypes, so that it costs nothing again."""
         return self.space.canonical(genotype) in self._measured
@@ -79,6 +92,19 @@ class TabularProblem(GenotypeProblem):
             values.update({name: costs[:, COSTS.index(name)] for name in missing})
         out["F"] = np.column_stack([values[name] for name in self.objectives]).astype(float)
         out.update(values)
+        if self.limits:
+            out["G"] = self.violations(values)
+
+    def costs(self, genotype: Genotype) -> dict[str, float]:
+        """What a network costs, by the names of the limits."""
+        row = self.table.row(genotype, self.space)
+        counted = dict(zip(COSTS, self._counted(genotype), strict=True)) if set(COSTS) - set(self._columns) else {}
+        return {name: float(self._columns[name][row] if name in self._columns else counted[name]) for name in COSTS}
+
+    def lowest_costs(self) -> dict[str, float]:
+        """The least that a valid network of the table costs, each by itself."""
+        costs = [self.costs(genotype) for genotype in self.table.genotypes if self.space.is_valid(genotype)]
+        return {name: min(cost[name] for cost in costs) for name in COSTS}
 
     def _counted(self, genotype: Genotype) -> tuple[int, int]:
         cost = self.space.cost(genotype, *self._images)

@@ -6,14 +6,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.operators.sampling.rnd import IntegerRandomSampling
+from pymoo.optimize import minimize
 from tests_support import compared, rows
 
 from evonas.config import Settings, read_yaml, shipped, with_assignments
 from evonas.errors import ConfigError, TableError
 from evonas.plan import check
 from evonas.progress import Silent
-from evonas.table_search import resume, start
+from evonas.search.fitness import pareto_mask
+from evonas.spaces import build_space
+from evonas.table import read
+from evonas.table_search import effective, resume, start, tabular_problem
 
 ALGORITHMS = ("ga", "random", "aging")
 
@@ -102,3 +109,39 @@ def test_the_command_searches_a_table_without_torch(tmp_path: Path, arguments: l
     assert done.returncode == 0, done.stderr
     assert "best" in done.stdout
     assert json.loads((tmp_path / "a" / "result.json").read_text())["complete"] is True
+
+
+@pytest.mark.parametrize("name", ["ga", "nsga2", "nsga3", "sms-emoa", "random", "aging"])
+def test_every_algorithm_keeps_the_limits_of_a_table(name: str, tmp_path: Path) -> None:
+    changes = [f"search.algorithm={name}", "problem.limits.params=1.0e6", "problem.limits.flops=6e7"]
+    result = start(settings(*changes), tmp_path / "run", Silent())
+    assert result["best"]["params"] <= 1.0e6 and result["best"]["flops"] <= 6e7
+    history = rows(tmp_path / "run" / "history.csv")
+    inside = [float(row["params"]) <= 1.0e6 and float(row["flops"]) <= 6e7 for row in history]
+    if name in ("ga", "random", "aging"):
+        assert all(inside), "what breaks a limit is not even measured"
+    else:
+        assert not all(inside), "constraints are met by selection"
+        assert all(inside[index] for index, row in enumerate(history) if row["generation"] == "0")
+    assert all(ok for ok, row in zip(inside, history, strict=True) if row["origin"] == "final")
+
+
+def test_a_front_is_searched_and_its_hypervolume_grows_on_a_table(tmp_path: Path) -> None:
+    result = start(
+        settings("search.algorithm=nsga2", "search.population=20", "search.evaluations=400"), tmp_path / "run", Silent()
+    )
+    front = rows(tmp_path / "run" / "pareto.csv")
+    values = np.array([(float(row["error"]), float(row["params"])) for row in front])
+    assert pareto_mask(values).all() and len(front) >= 6
+    assert float(front[0]["error"]) == result["best"]["supernet_error"] == values[:, 0].min()
+    assert [row["knee"] for row in front].count("1") == 1
+    volumes = [float(row["hypervolume"]) for row in rows(tmp_path / "run" / "generations.csv")]
+    assert 0 < volumes[0] < volumes[-1] < 1
+
+
+def test_a_table_is_searched_by_pymoos_own_loop_too() -> None:
+    chosen = effective(settings("problem.objectives=[error,flops]"))
+    space = build_space(chosen.space)
+    problem = tabular_problem(chosen, space, read(chosen.table, space))
+    found = minimize(problem, NSGA2(pop_size=10, sampling=IntegerRandomSampling()), ("n_gen", 3), seed=1)
+    assert found.F.shape[1] == 2

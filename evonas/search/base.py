@@ -34,10 +34,15 @@ class Algorithm(ABC):
 
     default_objectives: tuple[str, ...] = ("error",)
     follows_supernet: bool = True  # whether it can search while the supernet changes
+    keeps_limits: bool = False  # whether it deals with measured violations; else it is given a space without any
 
     @abstractmethod
     def __init__(self, space: Space, settings: SearchSettings, seeds: Seeds) -> None:
         """An algorithm at its start."""
+
+    def begin_in(self, space: Space) -> None:
+        """Draw the first population from `space`, a part of the algorithm's own; for those that keep limits."""
+        raise NotImplementedError
 
     @classmethod
     def rounds(cls, settings: SearchSettings) -> int:

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 from math import inf
+from operator import attrgetter
 from statistics import fmean
 
-from evonas.search.fitness import Measurement, ranked, require_comparable
+from evonas.search.fitness import Measurement, pareto_front, ranked, require_comparable, spread
 from evonas.spaces.base import Genotype, Space
 
 
 def candidates(space: Space, generations: Sequence[Sequence[Measurement]], limit: int) -> list[Genotype]:
     """At most `limit` genotypes: the best of every generation, then the second best of every one, and so on.
 
+    With several objectives, the non-dominated of the last generation, then those of the one before it, and so on.
     Each generation is ranked within itself, on its own state; between states no order by fitness is formed, the later
     one comes first. Generations that were measured on one state (a table, a frozen supernet) are ranked together.
-    Distinct in canonical form. A member of the last generation that `limit` leaves out could not have won: it lost on
-    this very state to one that is in.
+    Those that break a limit of the problem are left out. Distinct in canonical form. A member of the last generation
+    that `limit` leaves out could not have won: it lost on this very state to one that is in.
     """
     assert limit >= 1
     by_state: dict[tuple[int, str], list[Measurement]] = {}
-    for measurement in chain.from_iterable(reversed(generations)):
+    for measurement in filter(attrgetter("feasible"), chain.from_iterable(reversed(generations))):
         by_state.setdefault((measurement.state, measurement.protocol), []).append(measurement)
-    by_rank = zip_longest(*(ranked(pool) for pool in by_state.values()))
+    pools = list(by_state.values())
+    in_order: Iterable[Measurement | None]
+    if len(pools[0][0].objectives) > 1:
+        in_order = chain.from_iterable(spread(pareto_front(pool), limit) for pool in pools)
+    else:
+        in_order = chain.from_iterable(zip_longest(*map(ranked, pools)))
     chosen: dict[Genotype, Genotype] = {}
-    for same_rank in by_rank:
-        for measurement in filter(None, same_rank):
-            chosen.setdefault(space.canonical(measurement.genotype), measurement.genotype)
-            if len(chosen) == limit:
-                return list(chosen.values())
+    for measurement in filter(None, in_order):
+        chosen.setdefault(space.canonical(measurement.genotype), measurement.genotype)
+        if len(chosen) == limit:
+            break
     return list(chosen.values())
 
 
@@ -58,6 +64,7 @@ def by_stored_fitness(space: Space, generations: Sequence[Sequence[Measurement]]
     The unfair choice, for comparison only. Distinct in canonical form.
     """
     chosen: dict[Genotype, Measurement] = {}
-    for measurement in sorted(chain.from_iterable(generations), key=lambda m: m.rank_key):
+    feasible = filter(attrgetter("feasible"), chain.from_iterable(generations))
+    for measurement in sorted(feasible, key=lambda m: m.rank_key):
         chosen.setdefault(space.canonical(measurement.genotype), measurement)
     return list(chosen.values())[:limit]

@@ -17,7 +17,8 @@ class Measurement:
     """What a genotype was worth on one supernet state by one protocol.
 
     objectives: minimised, in the problem's order. details: figures by name (error in percent, loss in nats, params,
-    flops in multiply-adds), for the record; nothing selects by them but the tie-break by loss.
+    flops in multiply-adds), for the record; nothing selects by them but the tie-break by loss. violations: of the
+    problem's limits, one each; above zero it is broken.
     """
 
     genotype: Genotype
@@ -25,6 +26,12 @@ class Measurement:
     state: int
     protocol: str
     details: Mapping[str, float] = field(default_factory=dict)
+    violations: tuple[float, ...] = ()
+
+    @property
+    def feasible(self) -> bool:
+        """Whether all limits of the problem are kept."""
+        return all(violation <= 0 for violation in self.violations)
 
     @property
     def rank_key(self) -> tuple[float, ...]:
@@ -39,12 +46,14 @@ class Measurement:
             "state": self.state,
             "protocol": self.protocol,
             "details": dict(self.details),
+            "violations": list(self.violations),
         }
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Any]) -> Measurement:
         """The measurement that `to_plain` described."""
-        return cls(tuple(data["genotype"]), tuple(data["objectives"]), data["state"], data["protocol"], data["details"])
+        genotype, objectives, violations = (tuple(data[name]) for name in ("genotype", "objectives", "violations"))
+        return cls(genotype, objectives, data["state"], data["protocol"], data["details"], violations)
 
 
 def require_comparable(measurements: Iterable[Measurement]) -> None:
@@ -81,6 +90,14 @@ def pareto_front(measurements: Sequence[Measurement]) -> list[Measurement]:
     mask = pareto_mask(np.array([m.objectives for m in best]))
     front = [m for m, kept in zip(best, mask, strict=True) if kept]
     return list({m.objectives: m for m in reversed(front)}.values())[::-1]
+
+
+def spread(front: Sequence[Measurement], most: int) -> list[Measurement]:
+    """At most `most` members of a front that is in order, both ends among them where there is room, evenly by place."""
+    if most >= len(front):
+        return list(front)
+    places = np.linspace(0, len(front) - 1, most).round().astype(int)
+    return [front[place] for place in places]
 
 
 def knee(front: Sequence[Measurement]) -> Measurement:

@@ -86,6 +86,7 @@ def evaluate(problem: EvaluatesMatrix, genotypes: Sequence[Genotype]) -> list[Me
             state,
             protocol,
             {name: float(values[row]) for name, values in columns.items() if np.ndim(values) == 1},
+            tuple(float(value) for value in out["G"][row]) if out.get("G") is not None else (),
         )
         for row, genotype in enumerate(genotypes)
     ]
