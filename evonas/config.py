@@ -285,7 +285,8 @@ class ProblemSettings(Model):
     """What is minimised, and within which limits."""
 
     objectives: Annotated[Names, Field(min_length=1)] | None = Field(
-        None, description="of error, loss, params, flops, or a table's columns; null: the algorithm's own"
+        None,
+        description="error, loss, params, flops or a table's columns; nsga2 adds params to one alone; null: its own",
     )
 
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]

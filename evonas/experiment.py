@@ -24,13 +24,13 @@ from evonas.history import Row, front_rows, generation_row, measurement_rows, mo
 from evonas.networks import build_supernet, initialised
 from evonas.plan import ALGORITHMS, algorithm, check, complete, unfair
 from evonas.progress import Reporter, duration
-from evonas.result import common
+from evonas.result import common, front_result
 from evonas.retrain import ScratchTraining
 from evonas.run import RunFolder, require_free
 from evonas.search.additive import by_model, predicted
 from evonas.search.base import Candidate, random_networks
 from evonas.search.final import by_stored_fitness, candidates
-from evonas.search.fitness import Measurement, knee, pareto_front, ranked
+from evonas.search.fitness import Measurement, knee, pareto_front, ranked, spread
 from evonas.search.loop import evaluate, search
 from evonas.seeding import Seeds
 from evonas.spaces import Genotype, Space, build_space
@@ -344,7 +344,12 @@ class Experiment:
 
     def _retrain(self) -> None:
         ranking = [measurement.genotype for measurement in self.final]
-        self.finalists.train(ranking, self.reporter, self.stopwatch, self._checkpoint, self._save_best)
+        front = [m.genotype for m in spread(self._front(), self.settings.retrain.top)]
+        self.finalists.train(ranking, front, self.reporter, self.stopwatch, self._checkpoint, self._save_best)
+
+    def _front(self) -> list[Measurement]:
+        """The final front; empty where there is one objective."""
+        return pareto_front(self.final) if len(self.problem.objectives) > 1 else []
 
     def _save_best(self, genotype: Genotype, training: ScratchTraining) -> None:
         self.run.write_weights("best/model.safetensors", training.model.state_dict(), {"weights": "retrained"})
@@ -388,6 +393,7 @@ class Experiment:
                 "flops": best["flops"],
             },
             "choice": self.settings.final.choice,
+            "front": self._front_result(),
             "references": self.finalists.references,
             "competitors": self.finalists.competitors,
             "unfair": unfair(self.settings),
@@ -396,6 +402,11 @@ class Experiment:
         self.run.write_json("result.json", result)
         self.reporter.line(f"done in {duration(seconds['total'])}")
         return result
+
+    def _front_result(self) -> dict[str, Any] | None:
+        front = self._front()
+        volume = measured_hypervolume(front, self.problem.objective_bounds)
+        return front_result(self.space, front, volume, self.finalists.front)
 
     def _best(self) -> dict[str, Any]:
         """The network that is reported: the retrained one, or without retraining the first of the final measuring."""

@@ -21,9 +21,10 @@ from evonas.stopwatch import Stopwatch
 class Finalists:
     """Trains one network after another, with a checkpoint after each epoch.
 
-    With `retrain.top` over 1, that many compete: each is trained on the weights part and scored on the fitness part,
-    and the one with the lowest error goes on. The chosen network and its references (the largest of the space and
-    random ones) are trained on both parts by one recipe, from the same generators, and scored on the sealed test part.
+    With `retrain.top` over 1 and one objective, that many compete: each is trained on the weights part and scored on
+    the fitness part, and the one with the lowest error goes on. With several objectives nothing competes, and as many
+    members of the front are reported. What is reported, and the references (the largest network of the space and random
+    ones), is trained on both parts by one recipe, from the same generators, and scored on the sealed test part.
     """
 
     def __init__(
@@ -47,13 +48,18 @@ class Finalists:
     def train(
         self,
         ranked: Sequence[Genotype],
+        front: Sequence[Genotype],
         reporter: Reporter,
         stopwatch: Stopwatch,
         checkpoint: Callable[[], None],
         save_best: Callable[[Genotype, ScratchTraining], None],
     ) -> None:
-        """Train what is left to train; `ranked` are the genotypes of the final measuring, best first."""
-        while (job := self._next(ranked)) is not None:
+        """Train what is left to train.
+
+        ranked: genotypes of the final measuring, best first. front: those to report of the front; none where there is
+        one objective.
+        """
+        while (job := self._next(ranked, front)) is not None:
             role, genotype = job
             with stopwatch("retrain"):
                 training = self._taken_up(role, genotype)
@@ -72,12 +78,16 @@ class Finalists:
             self._training = None
             checkpoint()
 
-    def _next(self, ranked: Sequence[Genotype]) -> tuple[str, Genotype] | None:
+    def _next(self, ranked: Sequence[Genotype], front: Sequence[Genotype]) -> tuple[str, Genotype] | None:
         """The next network to train, with its role."""
         done = {row["role"] for row in self.trained}
-        jobs = [(f"competitor {i + 1}", genotype) for i, genotype in enumerate(self._competing(ranked))]
+        competing = [] if front else self._competing(ranked)
+        jobs = [(f"competitor {i + 1}", genotype) for i, genotype in enumerate(competing)]
         if all(role in done for role, _ in jobs):
-            jobs = [("best", self._chosen(ranked)), *self._references()]
+            chosen = self._chosen(ranked)
+            others = [genotype for genotype in front if genotype != chosen]
+            reported = [(f"front {i + 2}", genotype) for i, genotype in enumerate(others)]
+            jobs = [("best", chosen), *reported, *self._references()]
         return next(((role, genotype) for role, genotype in jobs if role not in done), None)
 
     def _competing(self, ranked: Sequence[Genotype]) -> Sequence[Genotype]:
@@ -123,6 +133,11 @@ class Finalists:
     def competitors(self) -> list[dict[str, Any]]:
         """What competed for the final choice: role, genotype, params, flops, fitness_error in percent."""
         return [row for row in self.trained if row["role"].startswith("competitor")]
+
+    @property
+    def front(self) -> list[dict[str, Any]]:
+        """The retrained members of the front beside the best: role, genotype, params, flops, test_error in percent."""
+        return [row for row in self.trained if row["role"].startswith("front")]
 
     @property
     def best(self) -> dict[str, Any]:

@@ -49,6 +49,8 @@ def complete(settings: Settings) -> Settings:
     """The settings with everything filled in that the algorithm and its budget decide."""
     kind = ALGORITHMS[settings.search.algorithm]
     objectives = settings.problem.objectives or kind.default_objectives
+    if len(objectives) < len(kind.default_objectives):  # a settings file may have been made for one objective
+        objectives = (*objectives, *(name for name in kind.default_objectives[1:] if name not in objectives))
     changes: dict[str, Any] = {
         "search": settings.search.completed(settings.table.file is not None, budget=not kind.follows_supernet),
         "problem": settings.problem.model_copy(update={"objectives": objectives}),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evonas.config import Settings
 from evonas.environment import commit, device_name, versions
+from evonas.search.fitness import Measurement, knee
+from evonas.spaces import Space
 
 
 def common(
@@ -27,4 +29,29 @@ def common(
         "generations": generations,
         "evaluations": evaluations,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
+    }
+
+
+def front_result(
+    space: Space, front: Sequence[Measurement], hypervolume: float | None, retrained: Sequence[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """The final front in short: size, hypervolume, its knee, and what was retrained of it; None where there is none.
+
+    retrained: rows with genotype, params, flops and test_error; each gets the error that the supernet gave it.
+    """
+    if not front:
+        return None
+    middle = knee(front)
+    supernet = {m.genotype: m.details.get("error") for m in front}
+    return {
+        "size": len(front),
+        "hypervolume": hypervolume,
+        "knee": {
+            "genotype": list(middle.genotype),
+            "architecture": space.describe(middle.genotype),
+            "supernet_error": middle.details.get("error"),
+            "params": int(middle.details["params"]),
+            "flops": int(middle.details["flops"]),
+        },
+        "retrained": [{**row, "supernet_error": supernet.get(tuple(row["genotype"]))} for row in retrained],
     }

@@ -84,6 +84,9 @@ def summary(path: Path, result: dict[str, Any]) -> Group:
     table.add_row("best", error, f"{best['params']:,}", f"{best['flops']:,}", style="bold")
     if searched is not None:
         table.add_row("best of the table", f"{searched['lowest_test_error']:.2f}", "", "")
+    front = result.get("front")
+    for row in front["retrained"] if front else ():
+        table.add_row(row["role"], f"{row['test_error']:.2f}", f"{row['params']:,}", f"{row['flops']:,}")
     references = result["references"]
     if references is not None:
         for row in (references["largest"], *references["random"]):
@@ -95,11 +98,24 @@ def summary(path: Path, result: dict[str, Any]) -> Group:
     return Group(
         table,
         *drawing(best["architecture"]),
+        *_front(front),
         *_unfair(result),
         Text(f"{_source(result)} error {best['supernet_error']:.2f} %, {result['evaluations']} evaluations"),
         Text(f"{duration(seconds['total'])} on {result['device']}" + (f": {spent}" if spent else "")),
         Text(f"all of it is in {path}"),
     )
+
+
+def _front(front: dict[str, Any] | None) -> list[Text]:
+    if not front:
+        return []
+    middle = front["knee"]
+    return [
+        Text(
+            f"front of {front['size']} networks, hypervolume {front['hypervolume']:.3f}; knee {middle['genotype']}: "
+            f"error {middle['supernet_error']:.2f} %, {middle['params']:,} params, {middle['flops']:,} flops"
+        )
+    ]
 
 
 def _source(result: dict[str, Any]) -> str:

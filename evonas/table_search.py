@@ -18,7 +18,7 @@ from evonas.datasets import DATASETS
 from evonas.history import Row, front_rows, generation_row, measurement_rows
 from evonas.plan import ALGORITHMS, algorithm, check, complete
 from evonas.progress import Reporter, duration
-from evonas.result import common
+from evonas.result import common, front_result
 from evonas.run import RunFolder, require_free
 from evonas.search.additive import by_model
 from evonas.search.base import Candidate
@@ -136,7 +136,7 @@ def _execute(
     chosen = final(settings, problem, space, found)
     with stopwatch("io"):
         _write(run, settings, problem, found, chosen)
-    result = _result(settings, problem, found, chosen[0], stopwatch)
+    result = _result(settings, problem, found, chosen, stopwatch)
     run.write_json("result.json", result)
     reporter.line(f"done in {duration(result['seconds']['total'])}")
     return result
@@ -171,10 +171,12 @@ def _write(
 
 
 def _result(
-    settings: Settings, problem: TabularProblem, found: Trace, best: Measurement, stopwatch: Stopwatch
+    settings: Settings, problem: TabularProblem, found: Trace, chosen: Sequence[Measurement], stopwatch: Stopwatch
 ) -> dict[str, Any]:
     assert settings.table.report is not None
     generations = len(found.generations)
+    front = pareto_front(chosen) if len(problem.objectives) > 1 else []
+    best = chosen[0]
     return {
         **common(settings, problem.space.name, "cpu", generations, found.spent, stopwatch.seconds()),
         "search_gpu_days": 0.0,
@@ -193,6 +195,7 @@ def _result(
             "lowest_test_error": 100.0 - float(np.max(problem.table.accuracies(settings.table.report))),
         },
         "choice": settings.final.choice,
+        "front": front_result(problem.space, front, measured_hypervolume(front, problem.objective_bounds), []),
         "references": None,
         "competitors": [],
         "unfair": [],  # a table's state never changes

@@ -7,19 +7,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from tests_support import compared, rows, tiny_settings
 
 from evonas import experiment
-from evonas.config import Settings
+from evonas.config import Settings, build, read_yaml
 from evonas.data import ImageData, Part
+from evonas.errors import ConfigError
 from evonas.experiment import Experiment, resume, start
 from evonas.networks import build_subnet
 from evonas.plan import check
 from evonas.progress import Silent
 from evonas.run import RunFolder
+from evonas.search.fitness import pareto_mask
 from evonas.spaces import build_space
 
 Make = Callable[..., Settings]
@@ -336,3 +339,63 @@ def test_the_parts_of_an_experiment_agree_on_the_settings(tiny: Make) -> None:
     made = Experiment(experiment.effective(tiny()), Silent(), Stopwatch())
     assert made.problem.n_var == made.space.n_genes
     assert made.problem.generations == 3
+
+
+@pytest.mark.parametrize("algorithm", ["nsga2", "nsga3", "sms-emoa"])
+def test_a_front_is_measured_on_the_last_state_and_reported_by_points(
+    tiny: Make, tmp_path: Path, algorithm: str
+) -> None:
+    settings = tiny(f"search.algorithm={algorithm}", "problem.objectives=[loss]", "retrain.top=2")
+    result = start(settings, tmp_path / "run", Silent())
+    assert build(read_yaml(tmp_path / "run" / "config.yaml")).problem.objectives == ("loss", "params"), (
+        "one objective makes no front"
+    )
+    history, front = (rows(tmp_path / "run" / name) for name in ("history.csv", "pareto.csv"))
+    last = max(int(row["state"]) for row in history)
+    assert all(row["origin"] == "final" and int(row["state"]) == last for row in front)
+    values = np.array([(float(row["loss"]), float(row["params"])) for row in front])
+    assert pareto_mask(values).all() and len(np.unique(values, axis=0)) == len(front) == result["front"]["size"]
+    assert json.loads(front[0]["genotype"]) == result["best"]["genotype"]
+    knee = next(row for row in front if row["knee"] == "1")
+    assert json.loads(knee["genotype"]) == result["front"]["knee"]["genotype"]
+    (other,) = result["front"]["retrained"]
+    assert other["genotype"] == json.loads(front[-1]["genotype"]) and 0 <= other["test_error"] <= 100
+    assert other["supernet_error"] == float(front[-1]["error"])
+    volumes = [float(row["hypervolume"]) for row in rows(tmp_path / "run" / "generations.csv")]
+    assert all(0 <= volume <= 1 for volume in volumes) and 0 <= result["front"]["hypervolume"] <= 1
+    parents = [row for row in history if row["generation"] == "1" and row["origin"] == "parent"]
+    assert len(parents) == settings.search.population and {row["state"] for row in parents} == {"1"}
+
+
+@pytest.mark.parametrize("moment", [1, 3, 5])
+def test_a_front_search_resumed_equals_the_unbroken_one(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    settings = tiny("search.algorithm=nsga2", "problem.limits.params=20000", "retrain.enabled=false")
+    start(settings, tmp_path / "whole", Silent())
+    written = 0
+    original = RunFolder.checkpoint
+
+    def checkpoint(self: RunFolder, state: Any) -> None:
+        nonlocal written
+        if written == moment:
+            raise Killed
+        written += 1
+        original(self, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "checkpoint", checkpoint)
+        with pytest.raises(Killed):
+            start(settings, tmp_path / "run", Silent())
+    resume(tmp_path / "run", Silent())
+    assert compared(tmp_path / "run") == compared(tmp_path / "whole")
+    assert all(float(row["params"]) <= 20000 for row in rows(tmp_path / "run" / "pareto.csv"))
+
+
+def test_a_limit_that_nothing_keeps_is_refused_before_anything_is_trained(tiny: Make, tmp_path: Path) -> None:
+    for algorithm in ("ga", "nsga2"):
+        with pytest.raises(
+            ConfigError, match=r"problem.limits.params is 10, and no network of single-path has less than"
+        ):
+            start(tiny(f"search.algorithm={algorithm}", "problem.limits.params=10"), tmp_path / "run", Silent())
+    assert not (tmp_path / "run").exists()
