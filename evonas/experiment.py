@@ -39,7 +39,7 @@ from evonas.supernet.measuring import Measurer
 from evonas.supernet.training import SupernetTrainer
 from evonas.table import as_truth, read
 from evonas.warmed import WarmedUp, load_warmed_up, metadata
-from problems.hypervolume import measured_hypervolume
+from problems.fronts import measured_hypervolume
 from problems.supernet import SupernetProblem
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}

@@ -110,12 +110,16 @@ def _front(front: dict[str, Any] | None) -> list[Text]:
     if not front:
         return []
     middle = front["knee"]
-    return [
-        Text(
-            f"front of {front['size']} networks, hypervolume {front['hypervolume']:.3f}; knee {middle['genotype']}: "
-            f"error {middle['supernet_error']:.2f} %, {middle['params']:,} params, {middle['flops']:,} flops"
-        )
+    lines = [
+        f"front of {front['size']} networks, hypervolume {front['hypervolume']:.3f}; knee {middle['genotype']}: "
+        f"error {middle['supernet_error']:.2f} %, {middle['params']:,} params, {middle['flops']:,} flops"
     ]
+    if front.get("hypervolume_ratio") is not None:
+        lines.append(
+            f"true front of {front['true_size']}: {front['hypervolume_ratio']:.2%} of its hypervolume found, inverted "
+            f"generational distance {front['inverted_distance']:.5f}"
+        )
+    return [Text(line) for line in lines]
 
 
 def _source(result: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ from evonas.spaces import Space, build_space
 from evonas.stopwatch import Stopwatch
 from evonas.table import Table, read
 from evonas.table import complete as complete_table
-from problems.hypervolume import measured_hypervolume
+from problems.fronts import hypervolume, inverted_distance, measured_hypervolume
 from problems.tabular import TabularProblem
 
 
@@ -195,10 +195,29 @@ def _result(
             "lowest_test_error": 100.0 - float(np.max(problem.table.accuracies(settings.table.report))),
         },
         "choice": settings.final.choice,
-        "front": front_result(problem.space, front, measured_hypervolume(front, problem.objective_bounds), []),
+        "front": _front(problem, front),
         "references": None,
         "competitors": [],
         "unfair": [],  # a table's state never changes
+    }
+
+
+def _front(problem: TabularProblem, front: Sequence[Measurement]) -> dict[str, Any] | None:
+    """The final front in short, beside the true one of the table."""
+    bounds = problem.objective_bounds
+    volume = measured_hypervolume(front, bounds)
+    found = front_result(problem.space, front, volume, [])
+    if found is None:
+        return None
+    _, true = problem.true_front()
+    whole = hypervolume(true, bounds)
+    values = np.array([m.objectives for m in front])
+    return {
+        **found,
+        "true_size": len(true),
+        "true_hypervolume": whole,
+        "hypervolume_ratio": volume / whole if volume is not None and whole > 0 else None,
+        "inverted_distance": inverted_distance(values, true, bounds),
     }
 
 

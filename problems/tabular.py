@@ -11,6 +11,7 @@ from evonas.config import TableSettings
 from evonas.errors import TableError, nearest
 from evonas.spaces.base import Genotype, Space
 from evonas.table import Table
+from problems.fronts import non_dominated
 from problems.genotypes import GenotypeProblem
 
 COSTS = ("params", "flops")
@@ -77,6 +78,22 @@ class TabularProblem(GenotypeProblem):
             values = np.array([self._counted(genotype)[COSTS.index(name)] for genotype in self.table.genotypes], float)
         return float(values.min()), float(values.max())
 
+    def true_front(self) -> tuple[list[Genotype], np.ndarray]:
+        """The non-dominated of all valid rows that keep the limits: genotypes and objectives (m, n_obj), minimised.
+
+        Distinct in their values, in order of the first objective. Empty where no row keeps the limits.
+        """
+        genotypes = [genotype for genotype in self.table.genotypes if self.space.is_valid(genotype)]
+        out = self._values(genotypes)
+        values = np.column_stack([out[name] for name in self.objectives]).astype(float)
+        kept = np.flatnonzero((self.violations(out) <= 0).all(axis=1))
+        if not len(kept):
+            return [], np.zeros((0, len(self.objectives)))
+        front = kept[non_dominated(values[kept])]
+        _, first = np.unique(values[front], axis=0, return_index=True)
+        rows = front[first]
+        return [genotypes[row] for row in rows], values[rows]
+
     def is_measured(self, genotype: Genotype) -> bool:
         """Whether this network was measured before, under any of its genotypes, so that it costs nothing again."""
         return self.space.canonical(genotype) in self._measured
@@ -84,16 +101,21 @@ class TabularProblem(GenotypeProblem):
     def _evaluate(self, X: np.ndarray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         genotypes = self.genotypes(X)
         self._measured.update(self.space.canonical(genotype) for genotype in genotypes)
+        values = self._values(genotypes)
+        out["F"] = np.column_stack([values[name] for name in self.objectives]).astype(float)
+        out.update(values)
+        if self.limits:
+            out["G"] = self.violations(values)
+
+    def _values(self, genotypes: Sequence[Genotype]) -> dict[str, np.ndarray]:
+        """Error, params, flops and the objectives of genotypes by name, each (n,)."""
         rows = self.table.find(genotypes, self.space)
         values = {name: column[rows] for name, column in self._columns.items()}
         missing = [name for name in COSTS if name not in values]
         if missing:
             costs = np.array([self._counted(genotype) for genotype in genotypes], dtype=float)
             values.update({name: costs[:, COSTS.index(name)] for name in missing})
-        out["F"] = np.column_stack([values[name] for name in self.objectives]).astype(float)
-        out.update(values)
-        if self.limits:
-            out["G"] = self.violations(values)
+        return values
 
     def costs(self, genotype: Genotype) -> dict[str, float]:
         """What a network costs, by the names of the limits."""

@@ -135,6 +135,7 @@ def test_a_front_is_searched_and_its_hypervolume_grows_on_a_table(tmp_path: Path
     assert pareto_mask(values).all() and len(front) >= 6
     assert float(front[0]["error"]) == result["best"]["supernet_error"] == values[:, 0].min()
     assert [row["knee"] for row in front].count("1") == 1
+    assert 0.9 < result["front"]["hypervolume_ratio"] <= 1 and 0 <= result["front"]["inverted_distance"] < 0.1
     volumes = [float(row["hypervolume"]) for row in rows(tmp_path / "run" / "generations.csv")]
     assert 0 < volumes[0] < volumes[-1] < 1
 
