@@ -76,13 +76,16 @@ def run_command(
     table: TableFile = None,
     config: Config = None,
     assign: Assign = None,
+    init: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Begin with these genotypes: a CSV file, or the front of a RUN.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of every random draw.")] = None,
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="New folder of the run.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Search, then train the network found. Without options: a small search on handwritten digits, in minutes."""
-    more = [("search.algorithm", algorithm), ("seed", seed), ("device", device)]
+    more = [("search.algorithm", algorithm), ("search.init", init), ("seed", seed), ("device", device)]
     data = _settings_data(config, dataset, data_dir, space, table, more, assign)
     require_own_packages()
 
@@ -260,6 +263,8 @@ def _settings_data(
 ) -> dict[str, Any]:
     """The settings that the options describe, as plain data: a file, then options, then assignments."""
     data = read_yaml(_base_file(config, dataset, table))
+    if config is None and any(part.startswith("search.generations=") for part in assign or ()):
+        _put(data, "search.evaluations", None)  # a number of generations that is asked for is not cut by a default
     options: list[tuple[str, Any]] = [
         ("dataset.name", dataset),
         ("dataset.dir", None if data_dir is None else str(data_dir)),

@@ -223,6 +223,9 @@ class SearchSettings(Model):
         description="probability that a child is drawn again when its network was measured before",
     )
     evaluations: Count | None = Field(None, description="cap on measured genotypes; null: none")
+    init: str | None = Field(
+        None, description="RUN whose front, or CSV file whose genotypes, begin the search; null: none"
+    )
     scheme: Literal["generational", "mu_plus_lambda", "topk_archive"] = Field(
         "generational", description="population policy of the GA: generational, mu_plus_lambda or topk_archive"
     )

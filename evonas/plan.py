@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from evonas.config import Settings, build
@@ -11,6 +12,7 @@ from evonas.errors import ConfigError, nearest
 from evonas.search.aging import AgingEvolution
 from evonas.search.base import Algorithm
 from evonas.search.ga import GeneticAlgorithm
+from evonas.search.initial import read_initial
 from evonas.search.nsga2 import Nsga2Search, Nsga3Search, SmsEmoaSearch
 from evonas.search.random import RandomSearch
 from evonas.seeding import Seeds
@@ -51,8 +53,10 @@ def complete(settings: Settings) -> Settings:
     objectives = settings.problem.objectives or kind.default_objectives
     if len(objectives) < len(kind.default_objectives):  # a settings file may have been made for one objective
         objectives = (*objectives, *(name for name in kind.default_objectives[1:] if name not in objectives))
+    search = settings.search.completed(settings.table.file is not None, budget=not kind.follows_supernet)
+    init = None if search.init is None else str(Path(search.init).expanduser().absolute())
     changes: dict[str, Any] = {
-        "search": settings.search.completed(settings.table.file is not None, budget=not kind.follows_supernet),
+        "search": search.model_copy(update={"init": init}),
         "problem": settings.problem.model_copy(update={"objectives": objectives}),
     }
     if not kind.follows_supernet:
@@ -73,14 +77,15 @@ class Costed(Protocol):
 
 
 def algorithm(settings: Settings, space: Space, problem: Costed, seeds: Seeds) -> Algorithm:
-    """The algorithm of completed settings, inside the problem's limits. Raises ConfigError where none can be kept."""
+    """The algorithm of completed settings, inside the problem's limits, before its first population.
+
+    Raises ConfigError for limits that cannot be kept, RunError for genotypes to begin with that cannot be used.
+    """
     kind = ALGORITHMS[settings.search.algorithm]
-    if not problem.limits:
-        return kind(space, settings.search, seeds)
-    limited = _limited(space, problem)
+    limited = _limited(space, problem) if problem.limits else space
     made = kind(space if kind.keeps_limits else limited, settings.search, seeds)
-    if kind.keeps_limits:
-        made.begin_in(limited)
+    named = settings.search.init
+    made.begin_with([] if named is None else read_initial(Path(named), limited), limited)
     return made
 
 

@@ -55,6 +55,9 @@ def start(settings: Settings, out: Path, reporter: Reporter, stopwatch: Stopwatc
     space = build_space(settings.space)
     table = read(settings.table, space)
     problem = tabular_problem(settings, space, table)
+    algorithm(
+        settings, space, problem, Seeds(settings.seed)
+    )  # what it refuses is to be learnt before anything is written
     with RunFolder.create(out, settings) as folder:
         reporter.line(f"run folder: {out}")
         return _execute(folder, settings, problem, reporter, stopwatch or Stopwatch())

@@ -132,6 +132,17 @@ def test_of_many_generations_on_one_state_those_are_shown_that_brought_a_better_
     assert "aging on table nb-macro" in shown and "best of the table │           6.87" in shown
 
 
+def test_generations_that_are_asked_for_are_not_cut_by_the_budget_of_a_table(
+    here: Callable[..., Answer], tmp_path: Path
+) -> None:
+    sets = ("--set", "search.generations=12", "--set", "search.population=40")
+    assert here("run", "nsga2", "--table", "nb-macro", *sets, "--out", "a", "--quiet").returncode == 0
+    assert len((tmp_path / "a" / "generations.csv").read_text().splitlines()) == 13
+    sets = (*sets, "--set", "search.evaluations=100", "--init", "a")
+    assert here("run", "ga", "--table", "nb-macro", *sets, "--out", "b", "--quiet").returncode == 0
+    assert '"evaluations": 100' in (tmp_path / "b" / "result.json").read_text()
+
+
 def test_all_mistakes_of_a_command_come_at_once(here: Callable[..., Answer]) -> None:
     answer = here("run", "gaa", "--dataset", "cifar", "--space", "x", "--set", "seed=no", "--set", "retrain.epoch=1")
     assert answer.returncode == 2

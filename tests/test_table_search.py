@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from pymoo.optimize import minimize
 from tests_support import compared, rows
 
 from evonas.config import Settings, read_yaml, shipped, with_assignments
-from evonas.errors import ConfigError, TableError
+from evonas.errors import ConfigError, RunError, TableError
 from evonas.plan import check
 from evonas.progress import Silent
 from evonas.search.fitness import pareto_mask
@@ -146,3 +147,37 @@ def test_a_table_is_searched_by_pymoos_own_loop_too() -> None:
     problem = tabular_problem(chosen, space, read(chosen.table, space))
     found = minimize(problem, NSGA2(pop_size=10, sampling=IntegerRandomSampling()), ("n_gen", 3), seed=1)
     assert found.F.shape[1] == 2
+
+
+@pytest.mark.parametrize("name", ["ga", "nsga2", "random", "aging"])
+def test_a_search_begins_with_the_front_of_another(name: str, tmp_path: Path) -> None:
+    start(settings("search.algorithm=nsga2"), tmp_path / "first", Silent())
+    front = [row["genotype"] for row in rows(tmp_path / "first" / "pareto.csv")]
+    start(settings(f"search.algorithm={name}", f"search.init={tmp_path / 'first'}"), tmp_path / "second", Silent())
+    begun = [row["genotype"] for row in rows(tmp_path / "second" / "history.csv") if row["generation"] == "0"]
+    size = min(len(front), len(begun))
+    assert size > 1 and begun[:size] == front[:size]
+    assert len(begun) > len(front) or name != "random", "the rest is drawn"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, "cannot read the first population from"),
+        ("genotype\n", "has no rows; expected a column `genotype`"),
+        ("name\n[1]\n", "line 2: column 'genotype' is 'None'; expected a list of 8 integers"),
+        ('genotype\n"[0, 0, 0, 0, 0, 0, 0, 0]"\n"[0, 1]"\n', "line 3: column 'genotype' is '[0, 1]'"),
+        ('genotype\n"[0, 0, 0, 0, 0, 0, 0, 3]"\n', "line 2: column 'genotype' is '[0, 0, 0, 0, 0, 0, 0, 3]'"),
+        ("genotype\n__import__('os')\n", "line 2: column 'genotype' is"),
+        ('genotype\n"[2, 2, 2, 2, 2, 2, 2, 2]"\n', "keeps the limits"),
+    ],
+)
+def test_genotypes_to_begin_with_are_checked_before_anything_is_written(
+    text: str | None, expected: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "first.csv"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(RunError, match=re.escape(expected)):
+        start(settings(f"search.init={file}", "problem.limits.params=2e6"), tmp_path / "run", Silent())
+    assert not (tmp_path / "run").exists()

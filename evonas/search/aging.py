@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evonas.config import SearchSettings
-from evonas.search.base import Algorithm, Candidate, random_networks
+from evonas.search.base import Algorithm, Candidate
 from evonas.search.fitness import Measurement, ranked, require_comparable
 from evonas.seeding import Seeds, numpy_state
 from evonas.spaces.base import Space
@@ -41,7 +41,7 @@ class AgingEvolution(Algorithm):
     def ask(self) -> list[Candidate]:
         """The first population, later one child."""
         if not self._queue:
-            return [Candidate(genotype, "initial") for genotype in random_networks(self.space, self._size, self._rng)]
+            return self._first_population(self._size, self._rng)
         drawn = self._rng.choice(len(self._queue), size=min(self._sample, len(self._queue)), replace=False)
         parent = ranked(self._queue[index] for index in drawn)[0]
         return [Candidate(self.space.neighbour(parent.genotype, 1, self._rng), "child")]

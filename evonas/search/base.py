@@ -35,14 +35,27 @@ class Algorithm(ABC):
     default_objectives: tuple[str, ...] = ("error",)
     follows_supernet: bool = True  # whether it can search while the supernet changes
     keeps_limits: bool = False  # whether it deals with measured violations; else it is given a space without any
+    space: Space
+    _first: tuple[Genotype, ...] = ()
+    _start: Space | None = None
 
     @abstractmethod
     def __init__(self, space: Space, settings: SearchSettings, seeds: Seeds) -> None:
         """An algorithm at its start."""
 
-    def begin_in(self, space: Space) -> None:
-        """Draw the first population from `space`, a part of the algorithm's own; for those that keep limits."""
-        raise NotImplementedError
+    def begin_with(self, genotypes: Sequence[Genotype], space: Space) -> None:
+        """Put `genotypes` into the first population, and draw the rest of it from `space`, a part of the whole one."""
+        self._first, self._start = tuple(genotypes), space
+
+    def _first_population(self, size: int, rng: np.random.Generator) -> list[Candidate]:
+        """The genotypes to begin with, in order, then random ones up to `size`; no network twice."""
+        start = self.space if self._start is None else self._start
+        chosen: dict[Genotype, Candidate] = {}
+        for genotype in self._first:
+            if len(chosen) < size:
+                chosen.setdefault(start.canonical(genotype), Candidate(genotype, "initial"))
+        fill(chosen, start, size, "initial", lambda: start.sample(rng))
+        return list(chosen.values())
 
     @classmethod
     def rounds(cls, settings: SearchSettings) -> int:

@@ -108,10 +108,9 @@ class GeneticAlgorithm(Algorithm):
 
     def ask(self) -> list[Candidate]:
         """The next population; elites (or parents) come first and carry genes, not fitness."""
-        chosen: dict[Genotype, Candidate] = {}
         if not self._population:
-            fill(chosen, self.space, self._size, "initial", self._toolbox.immigrant)
-            return list(chosen.values())
+            return self._first_population(self._size, self._rng)
+        chosen: dict[Genotype, Candidate] = {}
         kept = self._kept()
         for candidate in kept:
             chosen[self.space.canonical(candidate.genotype)] = candidate

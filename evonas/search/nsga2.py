@@ -145,7 +145,6 @@ class ParetoSearch(Algorithm):
         self.settings = settings
         self._size = settings.population
         self._rng = seeds.numpy("search")
-        self._start = space
         self._population: Population | None = None  # survivors; their figures are all of one state
         self._known: set[Genotype] = set()  # canonical forms of everything that was ever measured
 
@@ -167,14 +166,10 @@ class ParetoSearch(Algorithm):
         made.random_state = self._rng  # read by selections that are handed the algorithm and no generator
         return made
 
-    def begin_in(self, space: Space) -> None:
-        """Draw the first population from `space`; later ones meet the limits by the constraints."""
-        self._start = space
-
     def ask(self) -> list[Candidate]:
         """Parents, to be measured again, and as many children."""
         if self._population is None:
-            return [Candidate(genotype, "initial") for genotype in random_networks(self._start, self._size, self._rng)]
+            return self._first_population(self._size, self._rng)
         parents = [Candidate(genotype, "parent") for genotype in _genotypes(self._population)]
         objectives, constraints = (self._population.get(name).shape[1] for name in ("F", "G"))
         made, variables = self._fresh(objectives), Variables(self.space, objectives, constraints)

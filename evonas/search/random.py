@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evonas.config import SearchSettings
-from evonas.search.base import Algorithm, Candidate, random_networks
+from evonas.search.base import Algorithm, Candidate
 from evonas.search.fitness import Measurement, require_comparable
 from evonas.seeding import Seeds, numpy_state
 from evonas.spaces.base import Space
@@ -31,7 +31,7 @@ class RandomSearch(Algorithm):
 
     def ask(self) -> list[Candidate]:
         """The whole budget at once."""
-        return [Candidate(genotype, "initial") for genotype in random_networks(self.space, self._count, self._rng)]
+        return self._first_population(self._count, self._rng)
 
     def tell(self, measured: Sequence[Measurement]) -> None:
         """Nothing is learnt."""
