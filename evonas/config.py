@@ -13,7 +13,16 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from evonas.errors import ConfigError, nearest
 
@@ -270,7 +279,8 @@ class SearchSettings(Model):
         return SearchSettings.model_validate({**self.model_dump(), **numbers, "immigrants": immigrants})
 
 
-OBJECTIVES = ("error", "loss", "params", "flops")
+OBJECTIVES = ("error", "loss", "params", "flops", "latency_ms")
+SHORT = {"latency": "latency_ms"}  # names that are taken too
 
 
 class LimitSettings(Model):
@@ -278,6 +288,7 @@ class LimitSettings(Model):
 
     params: Positive | None = Field(None, description="most parameters; null: any number")
     flops: Positive | None = Field(None, description="most multiply-adds for one image; null: any number")
+    latency_ms: Positive | None = Field(None, description="most milliseconds for a batch; null: any number")
 
     def given(self) -> dict[str, float]:
         """The limits that are set, by name."""
@@ -289,10 +300,25 @@ class ProblemSettings(Model):
 
     objectives: Annotated[Names, Field(min_length=1)] | None = Field(
         None,
-        description="error, loss, params, flops or a table's columns; nsga2 adds params to one alone; null: its own",
+        description="error, loss, params, flops, latency_ms or a table's columns; nsga2 adds params to one; "
+        "null: its own",
     )
 
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
+    latency: Literal["table", "measured"] = Field(
+        "table", description="latency_ms: table: added up from parts that are timed once; measured: network by network"
+    )
+    latency_batch: Count = Field(1, description="images of the batch that latency_ms is the time of")
+
+    @field_validator("objectives", mode="after")
+    @classmethod
+    def _in_full(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if names is None else tuple(SHORT.get(name, name) for name in names)
+
+    @property
+    def timed(self) -> bool:
+        """Whether latency is an objective or limited."""
+        return "latency_ms" in (self.objectives or ()) or self.limits.latency_ms is not None
 
     @model_validator(mode="after")
     def _once(self) -> ProblemSettings:

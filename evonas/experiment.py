@@ -21,6 +21,7 @@ from evonas.environment import device_name
 from evonas.errors import DeviceError, RunError
 from evonas.finalists import Finalists
 from evonas.history import Row, front_rows, generation_row, measurement_rows, model_rows, read_generations
+from evonas.latency import Latency
 from evonas.networks import build_supernet, initialised
 from evonas.plan import ALGORITHMS, algorithm, check, complete, unfair
 from evonas.progress import Reporter, duration
@@ -87,7 +88,9 @@ def resume(path: Path, reporter: Reporter, stopwatch: Stopwatch | None = None) -
     with RunFolder.open(path) as folder:
         settings = effective(check(folder.settings().model_dump(mode="json")))
         own = path if settings.supernet.source is not None and state_files(path) else None
-        return Experiment(settings, reporter, stopwatch or Stopwatch(), warmed_up=own).execute(folder)
+        timed = {row["what"]: float(row["milliseconds"]) for row in folder.read_table("latency.csv")}
+        experiment = Experiment(settings, reporter, stopwatch or Stopwatch(), warmed_up=own, timed=timed)
+        return experiment.execute(folder)
 
 
 def score_states(path: Path, audit: AuditSettings, reporter: Reporter) -> None:
@@ -128,8 +131,14 @@ class Experiment:
     """The parts of one run, and its phases in order: warmup, search, retrain, done."""
 
     def __init__(
-        self, settings: Settings, reporter: Reporter, stopwatch: Stopwatch, warmed_up: Path | None = None
+        self,
+        settings: Settings,
+        reporter: Reporter,
+        stopwatch: Stopwatch,
+        warmed_up: Path | None = None,
+        timed: Mapping[str, float] | None = None,
     ) -> None:
+        """warmed_up: the run whose state 0 is taken. timed: latencies that are known already, as in latency.csv."""
         assert settings.threads is not None and settings.memory_format is not None
         assert settings.problem.objectives is not None and settings.search.generations is not None
         torch.set_num_threads(settings.threads)
@@ -150,6 +159,7 @@ class Experiment:
             self.space, supernet, self.data, settings.supernet, settings.finetune, self.seeds, self.memory_format
         )
         measurer = Measurer(supernet, self.data, settings.measure, self.memory_format)
+        self.latency = self._latency(timed) if settings.problem.timed else None
         self.problem = SupernetProblem(
             self.space,
             self.trainer,
@@ -158,6 +168,7 @@ class Experiment:
             settings.problem.objectives,
             settings.search.generations,
             limits=settings.problem.limits.given(),
+            latency=self.latency,
         )
         kind = ALGORITHMS[settings.search.algorithm]
         self.audit = None
@@ -176,6 +187,26 @@ class Experiment:
         self.finalists = Finalists(
             self.space, self.data, self.complexity, settings.retrain, self.seeds, self.memory_format
         )
+
+    def _latency(self, timed: Mapping[str, float] | None) -> Latency:
+        return Latency(
+            self.space,
+            self.data.shape,
+            len(self.data.classes),
+            self.device,
+            self.memory_format,
+            source=self.settings.problem.latency,
+            batch=self.settings.problem.latency_batch,
+            known=timed,
+        )
+
+    def _write_latency(self) -> None:
+        """What was timed, so that a run that goes on goes on with the same figures."""
+        if self.latency is not None and self.latency.known:
+            about = {"batch": self.settings.problem.latency_batch, "device": device_name(str(self.device))}
+            known = self.latency.known.items()
+            rows: list[Row] = [{"what": what, "milliseconds": repr(value), **about} for what, value in known]
+            self.run.write_table("latency.csv", rows)
 
     def execute(self, run: RunFolder) -> dict[str, Any]:
         """Do what is left to do in `run`, and return its result."""
@@ -196,6 +227,7 @@ class Experiment:
 
     def _checkpoint(self) -> None:
         with self.stopwatch("io"):
+            self._write_latency()
             state: dict[str, Any] = {"phase": self.phase, "spent": self.spent}
             if self.phase == "retrain":
                 state["final"] = [m.to_plain() for m in self.final]

@@ -92,7 +92,7 @@ def algorithm(settings: Settings, space: Space, problem: Costed, seeds: Seeds) -
 def _limited(space: Space, problem: Costed) -> LimitedSpace:
     lowest = problem.lowest_costs()
     broken = [
-        f"problem.limits.{name} is {limit:g}, and no network of {space.name} has less than {lowest[name]:,.0f}"
+        f"problem.limits.{name} is {limit:g}, and no network of {space.name} has less than {lowest[name]:,.6g}"
         for name, limit in problem.limits.items()
         if limit < lowest[name]
     ]

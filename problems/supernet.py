@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from evonas.complexity import Complexity
+from evonas.latency import Latency
 from evonas.spaces.base import Genotype, Space
 from evonas.supernet.measuring import Measurer
 from evonas.supernet.training import Progress, SupernetTrainer
@@ -20,7 +21,7 @@ class SupernetProblem(GenotypeProblem):
 
     n_var integer variables, one a gene, within 0 to cardinality - 1. `evaluate(X)` takes an (n, n_var) matrix of
     genotypes and gives F of shape (n, n_obj); asked for a dictionary it also gives the columns error (percent), loss
-    (nats), params and flops (multiply-adds), each of shape (n,).
+    (nats), params and flops (multiply-adds), and latency_ms where it is wanted, each of shape (n,).
 
     `adapt(population)` starts a generation: the first leaves the warmed-up supernet as it is (state 0), each later one
     fine-tunes it on the region of the population and counts the state up. The cache of measurements lives exactly as
@@ -37,7 +38,9 @@ class SupernetProblem(GenotypeProblem):
         generations: int,
         progress: Progress = lambda steps: None,
         limits: Mapping[str, float] | None = None,
+        latency: Latency | None = None,
     ) -> None:
+        """latency: for the objective or limit latency_ms."""
         super().__init__(space, len(objectives), limits)
         self.objectives = tuple(objectives)
         self.state = 0
@@ -48,6 +51,7 @@ class SupernetProblem(GenotypeProblem):
         self._trainer = trainer
         self._measurer = measurer
         self._complexity = complexity
+        self._latency = latency
         self._measured: dict[Genotype, tuple[float, float]] = {}  # of this state alone; the key is the raw path
 
     @property
@@ -65,6 +69,8 @@ class SupernetProblem(GenotypeProblem):
             "params": (float(low.params), float(high.params)),
             "flops": (float(low.flops), float(high.flops)),
         }
+        if self._latency is not None:
+            known["latency_ms"] = self._latency.bounds()
         return [known[name] for name in self.objectives]
 
     def adapt(self, population: Sequence[Genotype]) -> None:
@@ -89,12 +95,11 @@ class SupernetProblem(GenotypeProblem):
         waiting = [g for g in dict.fromkeys(genotypes) if g not in self._measured]
         for genotype, scores in zip(waiting, self._scores(waiting), strict=True):
             self._measured[genotype] = scores
-        costs = [self._complexity.of(g) for g in genotypes]
+        costs = [self.costs(g) for g in genotypes]
         columns: dict[str, list[float]] = {
             "error": [self._measured[g][0] for g in genotypes],
             "loss": [self._measured[g][1] for g in genotypes],
-            "params": [cost.params for cost in costs],
-            "flops": [cost.flops for cost in costs],
+            **{name: [cost[name] for cost in costs] for name in costs[0]},
         }
         out["F"] = np.column_stack([columns[name] for name in self.objectives]).astype(float)
         out.update({name: np.array(values, dtype=float) for name, values in columns.items()})
@@ -104,12 +109,14 @@ class SupernetProblem(GenotypeProblem):
     def costs(self, genotype: Genotype) -> dict[str, float]:
         """What a network costs, by the names of the limits."""
         cost = self._complexity.of(genotype)
-        return {"params": float(cost.params), "flops": float(cost.flops)}
+        timed = {} if self._latency is None else {"latency_ms": self._latency.of(genotype)}
+        return {"params": float(cost.params), "flops": float(cost.flops), **timed}
 
     def lowest_costs(self) -> dict[str, float]:
         """The least that a network of the space can cost, each by itself."""
         low, _ = self._complexity.bounds()
-        return {"params": float(low.params), "flops": float(low.flops)}
+        timed = {} if self._latency is None else {"latency_ms": self._latency.bounds()[0]}
+        return {"params": float(low.params), "flops": float(low.flops), **timed}
 
     def _scores(self, genotypes: Sequence[Genotype]) -> list[tuple[float, float]]:
         if self._untrained is None:

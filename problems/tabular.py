@@ -58,6 +58,9 @@ class TabularProblem(GenotypeProblem):
         for name in self.objectives:
             if name not in (*self._columns, *COSTS):
                 self._columns[name] = self._objective(name)
+        for name in self.limits:
+            if name not in COSTS:
+                raise TableError(f"problem.limits.{name} is not for tables; limit {' or '.join(COSTS)}")
         self._measured: set[Genotype] = set()  # canonical forms
 
     def _objective(self, name: str) -> np.ndarray:
