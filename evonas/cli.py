@@ -332,11 +332,15 @@ class _resumable:  # noqa: N801 - reads as a sentence
 
 
 def _finish(folder: Path, settings: Settings, result: dict[str, Any]) -> None:
-    """Rank correlation where the run was audited, and the summary."""
+    """Rank correlation where the run was audited, plots where it has a front, and the summary."""
     if (folder / "audit.csv").is_file():
         from evonas import reports
 
         _print_correlation(folder, reports.correlate(folder, reports.truth(settings)))
+    if result["front"]:
+        from evonas import reports
+
+        reports.fronts(folder)
     _print_summary(folder, result)
 
 

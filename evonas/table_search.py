@@ -160,6 +160,12 @@ def _write(
     run.append("generations.csv", [generation_row(g, measured, volume, 0.0) for g, (measured, volume) in numbered])
     front = pareto_front(chosen)
     run.write_table("pareto.csv", front_rows(last, front, knee(front)))
+    if len(problem.objectives) > 1:
+        genotypes, values = problem.true_front()
+        true = [dict(zip(problem.objectives, map(repr, row), strict=True)) for row in values.tolist()]
+        run.write_table(
+            "true_front.csv", [{"genotype": list(g), **row} for g, row in zip(genotypes, true, strict=True)]
+        )
     best = chosen[0].genotype
     run.write_json(
         "best/architecture.json",

@@ -138,6 +138,8 @@ def test_generations_that_are_asked_for_are_not_cut_by_the_budget_of_a_table(
     sets = ("--set", "search.generations=12", "--set", "search.population=40")
     assert here("run", "nsga2", "--table", "nb-macro", *sets, "--out", "a", "--quiet").returncode == 0
     assert len((tmp_path / "a" / "generations.csv").read_text().splitlines()) == 13
+    for name in ("front.svg", "front.png", "hypervolume.svg", "hypervolume.png"):
+        assert (tmp_path / "a" / "plots" / name).stat().st_size > 1000
     sets = (*sets, "--set", "search.evaluations=100", "--init", "a")
     assert here("run", "ga", "--table", "nb-macro", *sets, "--out", "b", "--quiet").returncode == 0
     assert '"evaluations": 100' in (tmp_path / "b" / "result.json").read_text()
