@@ -244,6 +244,7 @@ class SearchSettings(Model):
     stale: bool = Field(
         False, description="true: parents keep fitness of older supernet states; stamps the result unfair"
     )
+    protect: bool = Field(False, description="true: nsga2 keeps networks that gain fast too, which protects large ones")
     region: Literal["population", "parents"] = Field(
         "population", description="what the supernet is fine-tuned on: all that is measured next, or its parents"
     )

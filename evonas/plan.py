@@ -42,6 +42,9 @@ def check(data: Mapping[str, Any]) -> Settings:
         settings = build(data)
     except ConfigError as error:
         problems.insert(0, str(error))
+    else:
+        if settings.search.protect and settings.search.algorithm != "nsga2":
+            problems.append(f"search.protect is for nsga2 and not for {settings.search.algorithm}; leave it false")
     if problems:
         raise ConfigError("; ".join(problems))
     return settings

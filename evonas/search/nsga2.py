@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,11 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.core.repair import Repair
 from pymoo.core.sampling import Sampling
+from pymoo.core.survival import Survival
 from pymoo.operators.selection.tournament import TournamentSelection, compare
+from pymoo.operators.survival.rank_and_crowding.metrics import get_crowding_function
+from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+from pymoo.util.randomized_argsort import randomized_argsort
 from pymoo.util.ref_dirs import get_reference_directions
 
 from evonas.config import SearchSettings
@@ -132,6 +137,49 @@ class Variables(Problem):
         )
 
 
+class StagedSurvival(Survival):
+    """Protects networks that are slow to learn: CARS' pNSGA-III (arXiv 1909.04977) with crowding distance for niches.
+
+    Small networks learn faster, and early in the training of a supernet they dominate large ones that will be better.
+    Fronts by the objectives and fronts by what the first objective has gained since the state before (attribute
+    `change`, minimised) are merged stage by stage, and the first stages survive. A change is the difference between two
+    figures of one network, all between the same two states, so what a state adds to all fitness cancels.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(filter_infeasible=True)
+
+    def _do(
+        self, problem: Problem, pop: Population, *args: Any, n_survive: int = 0, random_state: Any = None, **kwargs: Any
+    ) -> Population:
+        values = pop.get("F").astype(float)
+        changes = np.column_stack([np.array(pop.get("change"), dtype=float), values[:, 1:]])
+        crowding = get_crowding_function("cd")
+        survivors: list[int] = []
+        for stage, members in enumerate(_merged(values, changes)):
+            distances = crowding.do(values[members], n_remove=0)
+            for member, distance in zip(pop[members], distances, strict=True):
+                member.set("rank", stage)
+                member.set("crowding", float(distance))
+            order = randomized_argsort(distances, order="descending", random_state=random_state)
+            survivors += [members[place] for place in order[: n_survive - len(survivors)]]
+            if len(survivors) == n_survive:
+                break
+        return pop[survivors]
+
+
+def _merged(values: np.ndarray, changes: np.ndarray) -> list[np.ndarray]:
+    """Stages of row numbers: the union of the first fronts of both, then what is new in the second ones, and so on."""
+    seen: set[int] = set()
+    stages = []
+    for fronts in zip_longest(NonDominatedSorting().do(values), NonDominatedSorting().do(changes), fillvalue=()):
+        stage = sorted({int(row) for front in fronts for row in front} - seen)
+        if stage:
+            stages.append(np.array(stage))
+        seen.update(stage)
+    return stages
+
+
 class ParetoSearch(Algorithm):
     """A pymoo algorithm of parents and offspring, with our operators and our rule that both are measured together."""
 
@@ -147,6 +195,7 @@ class ParetoSearch(Algorithm):
         self._rng = seeds.numpy("search")
         self._population: Population | None = None  # survivors; their figures are all of one state
         self._known: set[Genotype] = set()  # canonical forms of everything that was ever measured
+        self._before: dict[Genotype, float] = {}  # first objective by genotype, as measured the last time
 
     @abstractmethod
     def _made(self, objectives: int, **parts: Any) -> PymooAlgorithm:
@@ -180,6 +229,8 @@ class ParetoSearch(Algorithm):
         """The survivors of what was measured, ranked by these measurements alone."""
         require_comparable(measured)
         members = _population(measured)
+        members.set("change", self._changes(measured))
+        self._before = {m.genotype: m.objectives[0] for m in measured}
         objectives, constraints = (members.get(name).shape[1] for name in ("F", "G"))
         made, variables = self._fresh(objectives), Variables(self.space, objectives, constraints)
         self._population = made.survival.do(
@@ -187,12 +238,19 @@ class ParetoSearch(Algorithm):
         )
         self._known.update(self.space.canonical(m.genotype) for m in measured)
 
+    def _changes(self, measured: Sequence[Measurement]) -> np.ndarray:
+        """First objective now less that of the time before; of what is new, the median of what is not."""
+        changes = np.array([m.objectives[0] - self._before.get(m.genotype, np.nan) for m in measured])
+        known = np.sort(changes[np.isfinite(changes)])
+        return np.where(np.isfinite(changes), changes, known[len(known) // 2] if len(known) else 0.0)
+
     def state_dict(self) -> dict[str, Any]:
         """Survivors with their figures, what was ever measured, and the random stream."""
         members = [] if self._population is None else [_plain(member) for member in self._population]
         return {
             "population": members,
             "known": [list(genotype) for genotype in sorted(self._known)],
+            "before": [[list(genotype), value] for genotype, value in self._before.items()],
             "rng": numpy_state(self._rng),
         }
 
@@ -200,6 +258,7 @@ class ParetoSearch(Algorithm):
         """Go on from `state_dict`."""
         self._rng.bit_generator.state = state["rng"]
         self._known = {tuple(genotype) for genotype in state["known"]}
+        self._before = {tuple(genotype): value for genotype, value in state["before"]}
         rows = state["population"]
         self._population = None
         if rows:
@@ -212,10 +271,14 @@ class ParetoSearch(Algorithm):
 
 
 class Nsga2Search(ParetoSearch):
-    """NSGA-II (Deb et al. 2002): fronts by dominance, spread by crowding distance."""
+    """NSGA-II (Deb et al. 2002): fronts by dominance, spread by crowding distance; `search.protect` stages them."""
 
     def _made(self, objectives: int, **parts: Any) -> PymooAlgorithm:
-        return NSGA2(**parts)
+        if not self.settings.protect:
+            return NSGA2(**parts)
+        made = NSGA2(survival=StagedSurvival(), **parts)
+        made.tournament_type = "comp_by_rank_and_crowding"  # by stage: by dominance the slow would hardly be parents
+        return made
 
 
 class Nsga3Search(ParetoSearch):

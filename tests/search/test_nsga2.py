@@ -80,10 +80,13 @@ def run(
     return asked, measured
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "protect"), [*((kind, False) for kind in KINDS), (Nsga2Search, True)])
 @pytest.mark.parametrize("drift", [64.0, -64.0, 3.0])
-def test_an_offset_per_state_leaves_the_trajectory_unchanged(kind: type[ParetoSearch], drift: float) -> None:
-    still, moved = (run(kind(SPACE, settings(), Seeds(0)), Conflict(offset))[0] for offset in (0.0, drift))
+def test_an_offset_per_state_leaves_the_trajectory_unchanged(
+    kind: type[ParetoSearch], protect: bool, drift: float
+) -> None:
+    chosen = settings(protect=protect)
+    still, moved = (run(kind(SPACE, chosen, Seeds(0)), Conflict(offset))[0] for offset in (0.0, drift))
     assert still == moved
 
 
@@ -121,13 +124,14 @@ def test_two_runs_are_equal_and_touch_no_global_stream(kind: type[ParetoSearch],
     assert np.random.get_state()[1].tolist() == before  # type: ignore[index, union-attr]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "protect"), [*((kind, False) for kind in KINDS), (Nsga2Search, True)])
 @pytest.mark.parametrize("limit", [None, 6.0])
-def test_going_on_from_plain_data_equals_going_on(kind: type[ParetoSearch], limit: float | None) -> None:
-    whole = run(kind(SPACE, settings(), Seeds(1)), Conflict(limit=limit))[0]
-    problem, first = Conflict(limit=limit), kind(SPACE, settings(), Seeds(1))
+def test_going_on_from_plain_data_equals_going_on(kind: type[ParetoSearch], protect: bool, limit: float | None) -> None:
+    chosen = settings(protect=protect)
+    whole = run(kind(SPACE, chosen, Seeds(1)), Conflict(limit=limit))[0]
+    problem, first = Conflict(limit=limit), kind(SPACE, chosen, Seeds(1))
     asked = run(first, problem, 4)[0]
-    second = kind(SPACE, settings(), Seeds(1))
+    second = kind(SPACE, chosen, Seeds(1))
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
     assert asked + run(second, problem, GENERATIONS - 4)[0] == whole
 
@@ -238,3 +242,21 @@ def test_reference_directions_fill_the_population(objectives: int, most: int) ->
     assert directions.shape[1] == objectives
     assert 0.8 * most <= len(directions) <= most
     assert directions.sum(axis=1) == pytest.approx(1.0)
+
+
+def test_protection_keeps_the_large_that_gain_fast() -> None:
+    """Small networks dominate large ones that improve faster: without protection no large one survives."""
+    generator = np.random.default_rng(0)
+    genotypes = list(dict.fromkeys(SPACE.sample(generator) for _ in range(24)))
+    sizes = np.arange(len(genotypes), dtype=float)
+    before = 1.0 + sizes / 10  # the larger, the worse
+    now = before - sizes / 20  # and the larger, the faster it gets better
+    kept = {}
+    for protect in (False, True):
+        algorithm = Nsga2Search(SPACE, settings(protect=protect), Seeds(0))
+        for state, errors in enumerate((before, now)):
+            figures = zip(genotypes, errors.tolist(), sizes.tolist(), strict=True)
+            algorithm.tell([Measurement(g, (error, size), state, "p") for g, error, size in figures])
+        kept[protect] = {size for _, size in (row["F"] for row in algorithm.state_dict()["population"])}
+    assert max(kept[False]) < 12
+    assert max(kept[True]) == max(sizes) and min(kept[True]) == 0
