@@ -290,14 +290,14 @@ class Experiment:
 
     def _search(self) -> None:
         settings = self.settings.search
-        last = self.stopwatch.seconds()["total"]
+        last, repairs = self.stopwatch.seconds()["total"], self.algorithm.repairs
 
         with self.reporter.task("generations", self.rounds, self.generation) as task:
 
             def record(
                 generation: int, population: Sequence[Candidate], measured: Sequence[Measurement], spent: int
             ) -> None:
-                nonlocal last
+                nonlocal last, repairs
                 now = self.stopwatch.seconds()["total"]
                 self.generations.append(list(measured))
                 best = ranked(measured)[0]
@@ -306,11 +306,14 @@ class Experiment:
                     rows = measurement_rows(self.space, generation, origins, measured, now - last)
                     self.run.append("history.csv", rows)
                     volume = measured_hypervolume(measured, self.problem.objective_bounds)
-                    self.run.append("generations.csv", [generation_row(generation, measured, volume, now - last)])
+                    count = self.algorithm.repairs - repairs
+                    self.run.append(
+                        "generations.csv", [generation_row(generation, measured, volume, count, now - last)]
+                    )
                 if self.settings.audit.states == "all":
                     self._audit()
                 self.generation, self.spent = generation + 1, spent
-                last = now
+                last, repairs = now, self.algorithm.repairs
                 self._checkpoint()
                 task.advance(1, f"best loss {best.details['loss']:.3f}, error {best.details['error']:.2f} %")
 

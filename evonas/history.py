@@ -58,10 +58,12 @@ def model_rows(known: Sequence[Measurement], predictions: Iterable[float], final
     ]
 
 
-def generation_row(generation: int, measured: Sequence[Measurement], hypervolume: float | None, seconds: float) -> Row:
+def generation_row(
+    generation: int, measured: Sequence[Measurement], hypervolume: float | None, repairs: int, seconds: float
+) -> Row:
     """A row of generations.csv: best and median of the first objective, on the generation's own state.
 
-    hypervolume: of what was measured, where there are several objectives.
+    hypervolume: of what was measured, where there are several objectives. repairs: draws that it took to be repaired.
     """
     values = [m.objectives[0] for m in measured]
     return {
@@ -71,6 +73,7 @@ def generation_row(generation: int, measured: Sequence[Measurement], hypervolume
         "best": repr(min(values)),
         "median": repr(statistics.median(values)),
         "hypervolume": "" if hypervolume is None else repr(hypervolume),
+        "repairs": repairs,
         "seconds": f"{seconds:.4f}",
     }
 

@@ -16,7 +16,7 @@ import numpy as np
 from evonas.config import Settings
 from evonas.datasets import DATASETS
 from evonas.history import Row, front_rows, generation_row, measurement_rows
-from evonas.plan import ALGORITHMS, algorithm, check, complete
+from evonas.plan import algorithm, check, complete
 from evonas.progress import Reporter, duration
 from evonas.result import common, front_result
 from evonas.run import RunFolder, require_free
@@ -93,10 +93,11 @@ def tabular_problem(settings: Settings, space: Space, table: Table) -> TabularPr
 
 @dataclass
 class Trace:
-    """What a search on a table leaves: measurements and origins by generation, and evaluations spent."""
+    """What a search on a table leaves: measurements, origins and repairs by generation, and evaluations spent."""
 
     generations: list[list[Measurement]] = field(default_factory=list)
     origins: list[list[str]] = field(default_factory=list)
+    repairs: list[int] = field(default_factory=list)
     spent: int = 0
 
 
@@ -107,12 +108,13 @@ def trace(settings: Settings, problem: TabularProblem, space: Space) -> Trace:
     def record(generation: int, population: Sequence[Candidate], measured: Sequence[Measurement], spent: int) -> None:
         found.generations.append(list(measured))
         found.origins.append([candidate.origin for candidate in population])
+        found.repairs.append(made.repairs - sum(found.repairs))
 
-    kind = ALGORITHMS[settings.search.algorithm]
+    made = algorithm(settings, space, problem, Seeds(settings.seed))
     found.spent = search(
-        algorithm(settings, space, problem, Seeds(settings.seed)),
+        made,
         problem,
-        generations=kind.rounds(settings.search),
+        generations=made.rounds(settings.search),
         evaluations=settings.search.evaluations,
         record=record,
     )
@@ -156,8 +158,9 @@ def _write(
     run.append("history.csv", [*rows, *last])
     bounds = problem.objective_bounds
     volumes = [measured_hypervolume(measured, bounds) for measured in found.generations]
-    numbered = enumerate(zip(found.generations, volumes, strict=True))
-    run.append("generations.csv", [generation_row(g, measured, volume, 0.0) for g, (measured, volume) in numbered])
+    numbered = enumerate(zip(found.generations, volumes, found.repairs, strict=True))
+    rows_of = [generation_row(g, measured, volume, count, 0.0) for g, (measured, volume, count) in numbered]
+    run.append("generations.csv", rows_of)
     front = pareto_front(chosen)
     run.write_table("pareto.csv", front_rows(last, front, knee(front)))
     if len(problem.objectives) > 1:

@@ -127,6 +127,13 @@ def test_every_algorithm_keeps_the_limits_of_a_table(name: str, tmp_path: Path) 
     assert all(ok for ok, row in zip(inside, history, strict=True) if row["origin"] == "final")
 
 
+def test_repairs_are_counted_by_generation(tmp_path: Path) -> None:
+    for name, limit in (("loose", 1e9), ("tight", 3.9e5)):
+        start(settings(f"problem.limits.params={limit}", "search.evaluations=20"), tmp_path / name, Silent())
+        counts = [int(row["repairs"]) for row in rows(tmp_path / name / "generations.csv")]
+        assert (sum(counts) > 0) == (name == "tight")
+
+
 def test_a_front_is_searched_and_its_hypervolume_grows_on_a_table(tmp_path: Path) -> None:
     result = start(
         settings("search.algorithm=nsga2", "search.population=20", "search.evaluations=400"), tmp_path / "run", Silent()

@@ -14,7 +14,8 @@ from evonas.search.fitness import Measurement
 from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
 
-ATTEMPTS = 200  # draws for each place: a space with fewer networks than places gives a smaller population
+# Draws in a row without a new network, in all or for each place: a space with fewer networks makes a small population.
+FEWEST, EACH = 200, 10
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class Algorithm(ABC):
     def begin_with(self, genotypes: Sequence[Genotype], space: Space) -> None:
         """Put `genotypes` into the first population, and draw the rest of it from `space`, a part of the whole one."""
         self._first, self._start = tuple(genotypes), space
+
+    @property
+    def repairs(self) -> int:
+        """Draws that had to be repaired so far, a bias towards the border of the limits."""
+        start = 0 if self._start is None or self._start is self.space else self._start.repairs
+        return self.space.repairs + start
 
     def _first_population(self, size: int, rng: np.random.Generator) -> list[Candidate]:
         """The genotypes to begin with, in order, then random ones up to `size`; no network twice."""
@@ -91,12 +98,13 @@ def fill(
 
     A draw of None counts as a failed attempt.
     """
-    attempts = 0
-    while len(chosen) < size and attempts < ATTEMPTS * size:
+    failed = 0
+    while len(chosen) < size and failed < max(FEWEST, EACH * size):
         genotype = draw()
-        if genotype is not None:
-            chosen.setdefault(space.canonical(genotype), Candidate(genotype, origin))
-        attempts += 1
+        if genotype is None or (network := space.canonical(genotype)) in chosen:
+            failed += 1
+        else:
+            chosen[network], failed = Candidate(genotype, origin), 0
 
 
 def random_networks(space: Space, count: int, rng: np.random.Generator) -> list[Genotype]:

@@ -10,8 +10,6 @@ import numpy as np
 
 Genotype = tuple[int, ...]
 
-TRIES = 1000  # draws outside the space before the last one is repaired; an operator that hangs would be worse
-
 
 class Space(ABC):
     """A set of genotypes (tuples of small integers) closed under its own operators.
@@ -23,6 +21,8 @@ class Space(ABC):
     """
 
     name: str
+    tries: int = 1000  # draws outside the space before the last is repaired; an operator that hangs would be worse
+    repairs: int = 0  # draws that were repaired so far
 
     @property
     @abstractmethod
@@ -93,13 +93,15 @@ class Space(ABC):
         return self.neighbour(genotype, 1, rng)  # nothing was chosen, or the changes cancelled each other
 
     def neighbour(self, genotype: Genotype, distance: int, rng: np.random.Generator) -> Genotype:
-        """Another network with 1 to `distance` units redrawn."""
-        original = self.canonical(genotype)
-        while True:
+        """Another network with 1 to `distance` units redrawn; where none is found, the repair of the last draw."""
+        original, mutant = self.canonical(genotype), genotype
+        for _ in range(self.tries):
             count = int(rng.integers(1, min(distance, len(self.units)) + 1))
             mutant = self._redrawn(genotype, rng.choice(len(self.units), size=count, replace=False), rng)
             if self.is_valid(mutant) and self.canonical(mutant) != original:
                 return mutant
+        self.repairs += 1
+        return self.repair(mutant)
 
     def neighbours(self, genotype: Genotype) -> set[Genotype]:
         """Canonical forms of all other networks with one unit changed: what `neighbour` can draw at distance 1."""
@@ -113,10 +115,11 @@ class Space(ABC):
 
     def _drawn(self, draw: Callable[[], Sequence[int] | np.ndarray]) -> Genotype:
         """What `draw` gives, drawn again where it is not valid: a repair would take genes from no parent."""
-        for _ in range(TRIES):
+        for _ in range(self.tries):
             genotype = tuple(int(gene) for gene in draw())
             if self.is_valid(genotype):
                 return genotype
+        self.repairs += 1
         return self.repair(genotype)
 
     def _redrawn(self, genotype: Genotype, chosen: np.ndarray, rng: np.random.Generator) -> Genotype:

@@ -17,6 +17,8 @@ class LimitedSpace(Space):
     where that goes on for too long: unit by unit, the change that takes most off the excess, at most one for each unit.
     """
 
+    tries = 50  # limits may leave few networks; a repair is near at hand, and counted
+
     def __init__(self, space: Space, costs: Costs, limits: Mapping[str, float]) -> None:
         self.space = space
         self.name = space.name

@@ -64,6 +64,16 @@ def test_a_limit_that_hardly_any_network_keeps_is_met_by_repair() -> None:
     assert all(space.is_valid(space.sample(rng)) for _ in range(5))
 
 
+def test_operators_end_where_one_network_alone_keeps_the_limit() -> None:
+    free = whole("nb-macro")
+    smallest, _ = free.cost((0,) * 8, IMAGE, CLASSES) or (0, 0)
+    space = limited("nb-macro", params=float(smallest))
+    rng = np.random.default_rng(0)
+    only = space.sample(rng)
+    assert space.mutate(only, 0.5, rng) == space.neighbour(only, 1, rng) == only
+    assert space.repairs > 0
+
+
 def test_without_pressure_it_is_the_whole_space() -> None:
     space, free = limited("nb-macro", params=1e9), whole("nb-macro")
     assert [space.sample(np.random.default_rng(i)) for i in range(20)] == [
