@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -70,22 +69,15 @@ class Complexity:
 
     def largest(self) -> Genotype:
         """The genotype with the most parameters (then multiply-adds), gene by gene: exact where costs add up."""
-        return self._extreme(lambda cost: (cost.params, cost.flops))
+        return self.space.extreme(lambda genotype: (self.of(genotype).params, self.of(genotype).flops))
 
     def bounds(self) -> tuple[Cost, Cost]:
         """Fewest and most parameters and multiply-adds of a network of the space, gene by gene as in `largest`."""
-        keys: tuple[Callable[[Cost], int], ...] = (
-            lambda cost: -cost.params,
-            lambda cost: -cost.flops,
-            lambda cost: cost.params,
-            lambda cost: cost.flops,
+        keys: tuple[Callable[[Genotype], int], ...] = (
+            lambda genotype: -self.of(genotype).params,
+            lambda genotype: -self.of(genotype).flops,
+            lambda genotype: self.of(genotype).params,
+            lambda genotype: self.of(genotype).flops,
         )
-        fewest, cheapest, most, dearest = (self.of(self._extreme(key)) for key in keys)
+        fewest, cheapest, most, dearest = (self.of(self.space.extreme(key)) for key in keys)
         return Cost(fewest.params, cheapest.flops), Cost(most.params, dearest.flops)
-
-    def _extreme(self, key: Callable[[Cost], Any]) -> Genotype:
-        genotype = self.space.repair([0] * self.space.n_genes)
-        for index, values in enumerate(self.space.cardinalities):
-            options = [self.space.repair([*genotype[:index], value, *genotype[index + 1 :]]) for value in range(values)]
-            genotype = max(options, key=lambda g: key(self.of(g)))
-        return genotype

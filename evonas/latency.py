@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -59,14 +59,7 @@ class Latency:
 
     def bounds(self) -> tuple[float, float]:
         """Lowest and highest of the space, gene by gene: exact where times add up."""
-        return self.of(self._extreme(lambda value: -value)), self.of(self._extreme(lambda value: value))
-
-    def _extreme(self, key: Callable[[float], float]) -> Genotype:
-        genotype = self.space.repair([0] * self.space.n_genes)
-        for index, values in enumerate(self.space.cardinalities):
-            options = [self.space.repair([*genotype[:index], value, *genotype[index + 1 :]]) for value in range(values)]
-            genotype = max(options, key=lambda option: key(self.of(option)))
-        return genotype
+        return self.of(self.space.extreme(lambda genotype: -self.of(genotype))), self.of(self.space.extreme(self.of))
 
     def _measured(self, genotype: Genotype) -> float:
         key = "network " + "-".join(map(str, genotype))

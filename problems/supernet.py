@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class SupernetProblem(GenotypeProblem):
         """How fitness is measured; measurements by another protocol do not compare."""
         return self._measurer.protocol
 
-    @property
+    @cached_property
     def objective_bounds(self) -> list[tuple[float, float]]:
         """Lowest and highest value of each objective, from the space alone; of the loss, that of a guess is highest."""
         low, high = self._complexity.bounds()

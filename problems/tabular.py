@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ class TabularProblem(GenotypeProblem):
             raise TableError(f"objective {name!r} is no column of the table {self.table.name}{nearest(name, known)}")
         return self.table.numbers(name)
 
-    @property
+    @cached_property
     def objective_bounds(self) -> list[tuple[float, float]]:
         """Lowest and highest value of each objective: of an error 0 and 100, of a column those of the table."""
         return [(0.0, 100.0) if name == "error" else self._range(name) for name in self.objectives]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,24 @@ Make = Callable[..., Settings]
 
 class Killed(BaseException):
     """Stands for SIGKILL: nothing catches it."""
+
+
+@contextmanager
+def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Within it, a run dies instead of writing checkpoint number `moment`, counted from 0."""
+    written = 0
+    original = RunFolder.checkpoint
+
+    def checkpoint(self: RunFolder, state: Any) -> None:
+        nonlocal written
+        if written == moment:
+            raise Killed
+        written += 1
+        original(self, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "checkpoint", checkpoint)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -146,18 +165,7 @@ def test_config_yaml_alone_repeats_the_run(finished: Path, tmp_path: Path) -> No
 def test_a_run_stopped_after_any_checkpoint_and_resumed_equals_the_unbroken_one(
     finished: Path, tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
-    written = 0
-    original = RunFolder.checkpoint
-
-    def checkpoint(self: RunFolder, state: Any) -> None:
-        nonlocal written
-        if written == moment:
-            raise Killed
-        written += 1
-        original(self, state)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "checkpoint", checkpoint)
+    with killed_at(moment, monkeypatch):
         try:
             start(tiny(), tmp_path / "run", Silent())
         except Killed:
@@ -373,20 +381,8 @@ def test_a_front_search_resumed_equals_the_unbroken_one(
 ) -> None:
     settings = tiny("search.algorithm=nsga2", "problem.limits.params=20000", "retrain.enabled=false")
     start(settings, tmp_path / "whole", Silent())
-    written = 0
-    original = RunFolder.checkpoint
-
-    def checkpoint(self: RunFolder, state: Any) -> None:
-        nonlocal written
-        if written == moment:
-            raise Killed
-        written += 1
-        original(self, state)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "checkpoint", checkpoint)
-        with pytest.raises(Killed):
-            start(settings, tmp_path / "run", Silent())
+    with killed_at(moment, monkeypatch), pytest.raises(Killed):
+        start(settings, tmp_path / "run", Silent())
     resume(tmp_path / "run", Silent())
     assert compared(tmp_path / "run") == compared(tmp_path / "whole")
     assert all(float(row["params"]) <= 20000 for row in rows(tmp_path / "run" / "pareto.csv"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -151,6 +152,14 @@ class Space(ABC):
     def multiplicity(self, genotype: Genotype) -> int:
         """Number of valid genotypes that mean the same network as this valid one, itself included."""
         return 1
+
+    def extreme(self, key: Callable[[Genotype], Any]) -> Genotype:
+        """The genotype with the highest `key`, gene by gene: exact where the key adds up over the genes."""
+        genotype = self.repair([0] * self.n_genes)
+        for index, values in enumerate(self.cardinalities):
+            options = [self.repair([*genotype[:index], value, *genotype[index + 1 :]]) for value in range(values)]
+            genotype = max(options, key=key)
+        return genotype
 
     def cost(self, genotype: Genotype, image_shape: tuple[int, int, int], classes: int) -> tuple[int, int] | None:
         """(parameters, multiply-adds for one image) by arithmetic alone; None where the space has no closed form.
