@@ -25,7 +25,7 @@ from evonas.latency import Latency
 from evonas.networks import build_supernet, initialised
 from evonas.plan import ALGORITHMS, algorithm, check, complete, unfair
 from evonas.progress import Reporter, duration
-from evonas.result import common, front_result
+from evonas.result import common, front_result, named
 from evonas.retrain import ScratchTraining
 from evonas.run import RunFolder, require_free
 from evonas.search.additive import by_model, predicted
@@ -96,8 +96,10 @@ def resume(path: Path, reporter: Reporter, stopwatch: Stopwatch | None = None) -
 def score_states(path: Path, audit: AuditSettings, reporter: Reporter) -> None:
     """Write RUN/audit.csv of a finished run: the audited networks on every supernet state that it kept."""
     with RunFolder.open(path) as folder:
-        settings = effective(check(folder.settings().model_dump(mode="json")))
-        settings = settings.model_copy(update={"audit": audit})
+        settings = check(folder.settings().model_dump(mode="json"))
+        if settings.table.file is not None:
+            raise RunError(f"{path} searched a table and has no supernet whose ranking could be held against one")
+        settings = effective(settings).model_copy(update={"audit": audit})
         files = state_files(path)
         if not files:
             raise RunError(f"{path} holds no supernet states; let its warm-up end first (`evonas resume {path}`)")
@@ -426,6 +428,7 @@ class Experiment:
                 "test_error": best["test_error"],
                 "params": best["params"],
                 "flops": best["flops"],
+                "objectives": named(self.problem.objectives, measured),
             },
             "choice": self.settings.final.choice,
             "front": self._front_result(),
@@ -441,7 +444,7 @@ class Experiment:
     def _front_result(self) -> dict[str, Any] | None:
         front = self._front()
         volume = measured_hypervolume(front, self.problem.objective_bounds)
-        return front_result(self.space, front, volume, self.finalists.front)
+        return front_result(self.space, self.problem.objectives, front, volume, self.finalists.front)
 
     def _best(self) -> dict[str, Any]:
         """The network that is reported: the retrained one, or without retraining the first of the final measuring."""

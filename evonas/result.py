@@ -32,8 +32,17 @@ def common(
     }
 
 
+def named(objectives: Sequence[str], measured: Measurement) -> dict[str, float]:
+    """The objectives of a measurement by name."""
+    return dict(zip(objectives, measured.objectives, strict=True))
+
+
 def front_result(
-    space: Space, front: Sequence[Measurement], hypervolume: float | None, retrained: Sequence[Mapping[str, Any]]
+    space: Space,
+    objectives: Sequence[str],
+    front: Sequence[Measurement],
+    hypervolume: float | None,
+    retrained: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any] | None:
     """The final front in short: size, hypervolume, its knee, and what was retrained of it; None where there is none.
 
@@ -42,7 +51,7 @@ def front_result(
     if not front:
         return None
     middle = knee(front)
-    supernet = {m.genotype: m.details.get("error") for m in front}
+    by_genotype = {m.genotype: m for m in front}
     return {
         "size": len(front),
         "hypervolume": hypervolume,
@@ -52,6 +61,11 @@ def front_result(
             "supernet_error": middle.details.get("error"),
             "params": int(middle.details["params"]),
             "flops": int(middle.details["flops"]),
+            "objectives": named(objectives, middle),
         },
-        "retrained": [{**row, "supernet_error": supernet.get(tuple(row["genotype"]))} for row in retrained],
+        "retrained": [
+            {**row, "supernet_error": measured.details.get("error"), "objectives": named(objectives, measured)}
+            for row in retrained
+            if (measured := by_genotype.get(tuple(row["genotype"]))) is not None
+        ],
     }

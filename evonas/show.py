@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from evonas.config import read_yaml
 from evonas.progress import duration
 from evonas.run import read_result, read_table, require_run
 
@@ -36,7 +37,9 @@ def show(path: Path, console: Console) -> None:
     if generations:
         console.print(generations_table(generations))
     if result is None:
-        where = f"{len(generations)} generations measured" if generations else "in warm-up"
+        on_table = read_yaml(path / "config.yaml").get("table", {}).get("file") is not None
+        start = "not yet searched" if on_table else "in warm-up"
+        where = f"{len(generations)} generations measured" if generations else start
         console.print(
             f"{path}: unfinished, {where}; go on with `evonas resume {path}`", highlight=False, soft_wrap=True
         )
@@ -112,7 +115,7 @@ def _front(front: dict[str, Any] | None) -> list[Text]:
     middle = front["knee"]
     lines = [
         f"front of {front['size']} networks, hypervolume {front['hypervolume']:.3f}; knee {middle['genotype']}: "
-        f"error {middle['supernet_error']:.2f} %, {middle['params']:,} params, {middle['flops']:,} flops"
+        + ", ".join(f"{name} {value:,.6g}" for name, value in middle["objectives"].items())
     ]
     if front.get("hypervolume_ratio") is not None:
         lines.append(

@@ -77,6 +77,13 @@ class Table:
             )
         return values
 
+    def costs(self, column: str) -> np.ndarray:
+        """A column as costs, shape (rows,). Raises TableError for what is below zero."""
+        values = self.numbers(column)
+        for row in np.flatnonzero(values < 0)[:1]:
+            raise TableError(f"{self._place(int(row), column)} is {values[row]:g}; expected a cost, 0 or more")
+        return values
+
     def _column(self, column: str) -> tuple[str, ...]:
         require_column(self.name, column, self.cells)
         return self.cells[column]

@@ -15,12 +15,12 @@ import numpy as np
 
 from evonas.config import Settings
 from evonas.datasets import DATASETS
-from evonas.history import Row, front_rows, generation_row, measurement_rows
+from evonas.history import Row, front_rows, generation_row, measurement_rows, model_rows
 from evonas.plan import algorithm, check, complete
 from evonas.progress import Reporter, duration
-from evonas.result import common, front_result
+from evonas.result import common, front_result, named
 from evonas.run import RunFolder, require_free
-from evonas.search.additive import by_model
+from evonas.search.additive import by_model, predicted
 from evonas.search.base import Candidate
 from evonas.search.final import candidates, ties_settled
 from evonas.search.fitness import Measurement, knee, pareto_front
@@ -100,6 +100,11 @@ class Trace:
     repairs: list[int] = field(default_factory=list)
     spent: int = 0
 
+    @property
+    def known(self) -> list[Measurement]:
+        """Every measurement, each genotype once."""
+        return list({m.genotype: m for m in chain.from_iterable(self.generations)}.values())
+
 
 def trace(settings: Settings, problem: TabularProblem, space: Space) -> Trace:
     """Search by effective settings, in memory."""
@@ -126,10 +131,9 @@ def final(settings: Settings, problem: TabularProblem, space: Space, found: Trac
     limit = settings.final.candidates or settings.search.population
     assert limit is not None
     measured = evaluate(problem, candidates(space, found.generations, limit))
-    known = list(chain.from_iterable(found.generations))
     if settings.final.choice == "model":
-        return by_model(space, measured, list({m.genotype: m for m in known}.values()))
-    return ties_settled(space, measured, known)
+        return by_model(space, measured, found.known)
+    return ties_settled(space, measured, found.known)
 
 
 def _execute(
@@ -169,6 +173,9 @@ def _write(
         run.write_table(
             "true_front.csv", [{"genotype": list(g), **row} for g, row in zip(genotypes, true, strict=True)]
         )
+    if settings.final.choice == "model":
+        predictions = predicted(space, found.known, [m.genotype for m in found.known])
+        run.write_table("model.csv", model_rows(found.known, predictions, chosen))
     best = chosen[0].genotype
     run.write_json(
         "best/architecture.json",
@@ -200,6 +207,7 @@ def _result(
             "test_error": reported_error(settings, problem, best.genotype),
             "params": int(best.details["params"]),
             "flops": int(best.details["flops"]),
+            "objectives": named(problem.objectives, best),
         },
         "table": {
             **settings.table.model_dump(),
@@ -218,7 +226,7 @@ def _front(problem: TabularProblem, front: Sequence[Measurement]) -> dict[str, A
     """The final front in short, beside the true one of the table."""
     bounds = problem.objective_bounds
     volume = measured_hypervolume(front, bounds)
-    found = front_result(problem.space, front, volume, [])
+    found = front_result(problem.space, problem.objectives, front, volume, [])
     if found is None:
         return None
     _, true = problem.true_front()

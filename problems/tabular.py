@@ -55,7 +55,7 @@ class TabularProblem(GenotypeProblem):
         self._images = image_shape, classes
         self._columns = {"error": 100.0 - table.accuracies(settings.fitness)}
         for name, column in cost_columns(table, settings).items():
-            self._columns[name] = table.numbers(column)
+            self._columns[name] = table.costs(column)
         for name in self.objectives:
             if name not in (*self._columns, *COSTS):
                 self._columns[name] = self._objective(name)
@@ -65,8 +65,11 @@ class TabularProblem(GenotypeProblem):
         self._measured: set[Genotype] = set()  # canonical forms
 
     def _objective(self, name: str) -> np.ndarray:
+        if name == "latency_ms" and name not in self.table.cells:
+            raise TableError(f"latency_ms is not measured for a table; name a column of {self.table.name} instead")
         if name not in self.table.cells:
-            known = ("error", *COSTS, *self.table.cells)
+            others = (column for column in self.table.cells if column not in COSTS)
+            known = ("error", *COSTS, *others)
             raise TableError(f"objective {name!r} is no column of the table {self.table.name}{nearest(name, known)}")
         return self.table.numbers(name)
 

@@ -78,6 +78,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "--set", "final.remeasure=maybe"], "final.remeasure is 'maybe'; expected true or false"),
         (["run", "--set", "search.population="], "--set search.population= has no value; write null for none"),
         (["run", "--dataset", "imagefolder", "--data-dir", "missing"], "missing is no folder"),
+        (["run", "--table", "nb-macro", "--set", "problem.objectives=[error,latency]"], "not measured for a table"),
         (["run", "--set", "supernet.lr=-1"], "supernet.lr is -1; expected greater than 0"),
         (["run", "--set", "nonsense"], "--set 'nonsense' is no assignment; expected key=value"),
         (["run", "--seed", "x"], "--seed"),
@@ -320,3 +321,9 @@ def test_a_mistake_about_tables_and_arms_is_one_line(
     assert answer.returncode == 2
     assert words in answer.stderr and answer.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_table_run_has_no_supernet_to_correlate(here: Callable[..., Answer]) -> None:
+    assert here("run", "ga", "--table", "nb-macro", "--set", "search.evaluations=20", "--out", "a").returncode == 0
+    answer = here("correlate", "a", "--table", "nb-macro")
+    assert answer.returncode == 2 and "a searched a table and has no supernet" in answer.stderr

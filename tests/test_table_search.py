@@ -127,6 +127,26 @@ def test_every_algorithm_keeps_the_limits_of_a_table(name: str, tmp_path: Path) 
     assert all(ok for ok, row in zip(inside, history, strict=True) if row["origin"] == "final")
 
 
+def test_what_limits_leave_out_does_not_begin_a_search(tmp_path: Path) -> None:
+    (tmp_path / "first.csv").write_text('genotype\n"[2, 2, 2, 2, 2, 2, 2, 2]"\n"[0, 1, 0, 1, 0, 0, 0, 0]"\n')
+    chosen = settings(f"search.init={tmp_path / 'first.csv'}", "problem.limits.params=1.2e6")
+    start(chosen, tmp_path / "run", Silent())
+    assert rows(tmp_path / "run" / "history.csv")[0]["genotype"] == "[0, 1, 0, 1, 0, 0, 0, 0]"
+
+
+def test_a_search_ends_where_the_limits_leave_nothing_new(tmp_path: Path) -> None:
+    result = start(settings("problem.limits.params=400000"), tmp_path / "run", Silent())
+    assert 1 <= result["evaluations"] < 10 and result["generations"] < 10
+
+
+def test_a_choice_by_the_model_leaves_its_table(tmp_path: Path) -> None:
+    result = start(settings("final.choice=model"), tmp_path / "run", Silent())
+    model = rows(tmp_path / "run" / "model.csv")
+    assert len(model) >= result["evaluations"]
+    promising = min((row for row in model if row["candidate"] == "1"), key=lambda row: float(row["predicted"]))
+    assert json.loads(promising["genotype"]) == result["best"]["genotype"]
+
+
 def test_repairs_are_counted_by_generation(tmp_path: Path) -> None:
     for name, limit in (("loose", 1e9), ("tight", 3.9e5)):
         start(settings(f"problem.limits.params={limit}", "search.evaluations=20"), tmp_path / name, Silent())
@@ -172,11 +192,12 @@ def test_a_search_begins_with_the_front_of_another(name: str, tmp_path: Path) ->
     [
         (None, "cannot read the first population from"),
         ("genotype\n", "has no rows; expected a column `genotype`"),
-        ("name\n[1]\n", "line 2: column 'genotype' is 'None'; expected a list of 8 integers"),
+        ("name\n[1]\n", "has no column `genotype`; expected a column `genotype`"),
+        ('genotype\n"[1]"\n', "line 2: column 'genotype' is '[1]'; expected a list of 8 integers"),
         ('genotype\n"[0, 0, 0, 0, 0, 0, 0, 0]"\n"[0, 1]"\n', "line 3: column 'genotype' is '[0, 1]'"),
         ('genotype\n"[0, 0, 0, 0, 0, 0, 0, 3]"\n', "line 2: column 'genotype' is '[0, 0, 0, 0, 0, 0, 0, 3]'"),
         ("genotype\n__import__('os')\n", "line 2: column 'genotype' is"),
-        ('genotype\n"[2, 2, 2, 2, 2, 2, 2, 2]"\n', "keeps the limits"),
+        ('genotype\n"[2, 2, 2, 2, 2, 2, 2, 2]"\n', "none of the 1 genotypes of"),
     ],
 )
 def test_genotypes_to_begin_with_are_checked_before_anything_is_written(

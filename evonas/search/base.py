@@ -35,6 +35,7 @@ class Algorithm(ABC):
 
     default_objectives: tuple[str, ...] = ("error",)
     follows_supernet: bool = True  # whether it can search while the supernet changes
+    exhausted: bool = False  # whether the last ask found fewer networks than it wanted
     keeps_limits: bool = False  # whether it deals with measured violations; else it is given a space without any
     space: Space
     _first: tuple[Genotype, ...] = ()

@@ -119,6 +119,7 @@ class GeneticAlgorithm(Algorithm):
         present = {self.space.canonical(tuple(m)) for m in self._population} if self.settings.stale else set()
         fill(chosen, self.space, size - self._immigrants, "child", lambda: self._new(self._child, present))
         fill(chosen, self.space, size, "immigrant", lambda: self._new(self._toolbox.immigrant, present))
+        self.exhausted = len(chosen) < size
         return list(chosen.values())
 
     def _kept(self) -> list[Candidate]:

@@ -23,6 +23,7 @@ class EvaluatesMatrix(Protocol):
         """A dictionary of arrays, one row a genotype; "F" holds the objectives, minimised."""
 
 
+IDLE = 3
 Record = Callable[[int, Sequence[Candidate], Sequence[Measurement], int], None]
 
 
@@ -39,17 +40,22 @@ def search(
     """Run generations `first` to `generations` - 1 and return the number of evaluations spent.
 
     evaluations: cap on measurements of genotypes not yet measured on their state; the last generation is cut to what
-    is left. record: called once a generation, with its number, candidates, measurements and evaluations spent so far.
+    is left. The search ends early where nothing new is left to measure on a state that never changes. record: called
+    once a generation, with its number, candidates, measurements and evaluations spent so far.
     """
+    idle = 0  # rounds in a row that cost nothing and could not be filled
     for generation in range(first, generations):
         if evaluations is not None and spent >= evaluations:
             break  # before anything is fine-tuned for a population that nobody will measure
+        if idle == IDLE and not hasattr(problem, "adapt"):
+            break
         population = algorithm.ask()  # every genotype that the next selection will compare
         adapt(problem, algorithm.region(population))  # fine-tune the supernet on its region: a new state
         population, cost = affordable(problem, population, None if evaluations is None else evaluations - spent)
         measured = evaluate(problem, [candidate.genotype for candidate in population])  # all on that one state
         algorithm.tell(measured)  # selection happens here and nowhere else
         spent += cost
+        idle = idle + 1 if cost == 0 and algorithm.exhausted else 0
         record(generation, population, measured, spent)
     return spent
 
