@@ -188,7 +188,7 @@ class FinetuneSettings(Model):
 
     enabled: bool = Field(True, description="false: the supernet stays as the warm-up left it (SPOS)")
     epochs: Annotated[float, Field(gt=0, le=1000)] = Field(
-        1.0, description="passes over the weights part a generation; fractions are allowed"
+        1.0, description="passes over the weights part a generation; more where each member would not get a step"
     )
     when: Literal["generation", "candidate"] = Field(
         "generation", description="candidate: train each before it is measured, one after another; stamps it unfair"
