@@ -166,7 +166,9 @@ def _taus(title: str, rows: list[dict[str, Any]], regions: dict[str, str]) -> Ta
     shown = [region for region in regions if any(region in by_region for by_region in found.values())]
     if not shown:
         return None
-    table = Table(title=f"Kendall's tau with the truth, {title} (95 % bootstrap interval)")
+    sampled = any(not isnan(row["kendall_low"]) for by_region in found.values() for row in by_region.values())
+    interval = " (95 % bootstrap interval)" if sampled else ""
+    table = Table(title=f"Kendall's tau with the truth, {title}{interval}")
     for name in ("state", "scorer", *(regions[region] for region in shown), "regret"):
         table.add_column(name, justify="left" if name == "scorer" else "right")
     for (state, scorer), by_region in found.items():
