@@ -33,6 +33,13 @@ def test_the_python_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert error == pytest.approx(names["result"]["best"]["test_error"], abs=0.3)
 
 
+def test_the_snippet_of_a_problem_from_outside_runs() -> None:
+    (code,) = re.findall(r"```python\n(import numpy.*?)```", README, flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert len({member.objectives for member in names["front"]}) >= 10
+
+
 def test_every_settings_file_that_is_named_is_shipped() -> None:
     named = set(re.findall(r"--config ([a-z0-9_-]+)", README))
     assert named and named <= NAMES
