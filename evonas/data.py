@@ -190,9 +190,8 @@ def _read_torchvision(kind: str, folder: Path, download: bool) -> tuple[Arrays, 
             train, test = (cls(folder, download=download, **split) for split in splits)
     except Exception as error:  # by file and by cause of failure it is any of a dozen types, AssertionError among them
         tried = "and could not be downloaded" if download else "in torchvision's layout or as train/<class>/*"
-        reason = re.split(r"\.\s|\n", str(error) or type(error).__name__)[0][
-            :120
-        ]  # torchvision goes on to advise download=True
+        text = str(error) or type(error).__name__
+        reason = re.split(r"\.\s|\n", text)[0][:120]  # torchvision goes on to advise download=True
         raise DataError(
             f"{kind} is not in {folder} {tried} ({reason}); put it there, or give --data-dir with train/<class>/* and "
             "test/<class>/* images"

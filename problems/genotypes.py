@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from pymoo.core.problem import Problem
 
+from evonas.search.nsga2 import Variables
 from evonas.spaces.base import Genotype, Space
 
 
-class GenotypeProblem(Problem):
+class GenotypeProblem(Variables):
     """n_var integer variables, one a gene, within 0 to cardinality - 1; n_obj objectives, minimised.
 
     limits: the most that a network may cost, by name of the cost; n_ieq_constr constraints cost / limit - 1 <= 0.
@@ -18,14 +18,7 @@ class GenotypeProblem(Problem):
 
     def __init__(self, space: Space, objectives: int, limits: Mapping[str, float] | None = None) -> None:
         self.limits = dict(limits or {})
-        super().__init__(
-            n_var=space.n_genes,
-            n_obj=objectives,
-            n_ieq_constr=len(self.limits),
-            xl=np.zeros(space.n_genes),
-            xu=np.array(space.cardinalities) - 1,
-            vtype=int,
-        )
+        super().__init__(space, objectives, len(self.limits))
         self.space = space
 
     def violations(self, costs: Mapping[str, np.ndarray]) -> np.ndarray:

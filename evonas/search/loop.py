@@ -23,7 +23,7 @@ class EvaluatesMatrix(Protocol):
         """A dictionary of arrays, one row a genotype; "F" holds the objectives, minimised."""
 
 
-IDLE = 3
+IDLE = 3  # such rounds in a row end a search whose limits leave nothing new to measure
 Record = Callable[[int, Sequence[Candidate], Sequence[Measurement], int], None]
 
 

@@ -124,7 +124,7 @@ class CanonicalDuplicates(DuplicateElimination):
 
 
 class Variables(Problem):
-    """What pymoo's parts ask of a problem beside its values: shapes and bounds. Nothing is evaluated through it."""
+    """A space as pymoo sees it, without values: n_var integers, one a gene, within 0 to cardinality - 1."""
 
     def __init__(self, space: Space, objectives: int, constraints: int) -> None:
         super().__init__(
@@ -201,8 +201,9 @@ class ParetoSearch(Algorithm):
     def _made(self, objectives: int, **parts: Any) -> PymooAlgorithm:
         """The pymoo algorithm for so many objectives, of the given parts."""
 
-    def _fresh(self, objectives: int) -> PymooAlgorithm:
-        """One that has seen nothing yet, so that no survival remembers figures of an older state."""
+    def _fresh(self, members: Population) -> tuple[PymooAlgorithm, Variables]:
+        """One that has seen nothing yet, so that no survival remembers figures of an older state; and its variables."""
+        objectives, constraints = (members.get(name).shape[1] for name in ("F", "G"))
         made = self._made(
             objectives,
             pop_size=self._size,
@@ -213,15 +214,14 @@ class ParetoSearch(Algorithm):
             eliminate_duplicates=CanonicalDuplicates(self.space, self._known, self.settings.novelty, self._rng),
         )
         made.random_state = self._rng  # read by selections that are handed the algorithm and no generator
-        return made
+        return made, Variables(self.space, objectives, constraints)
 
     def ask(self) -> list[Candidate]:
         """Parents, to be measured again, and as many children."""
         if self._population is None:
             return self._first_population(self._size, self._rng)
         parents = [Candidate(genotype, "parent") for genotype in _genotypes(self._population)]
-        objectives, constraints = (self._population.get(name).shape[1] for name in ("F", "G"))
-        made, variables = self._fresh(objectives), Variables(self.space, objectives, constraints)
+        made, variables = self._fresh(self._population)
         children = made.mating.do(variables, self._population, self._size, algorithm=made, random_state=self._rng)
         return [*parents, *(Candidate(genotype, "child") for genotype in _genotypes(children))]
 
@@ -231,8 +231,7 @@ class ParetoSearch(Algorithm):
         members = _population(measured)
         members.set("change", self._changes(measured))
         self._before = {m.genotype: m.objectives[0] for m in measured}
-        objectives, constraints = (members.get(name).shape[1] for name in ("F", "G"))
-        made, variables = self._fresh(objectives), Variables(self.space, objectives, constraints)
+        made, variables = self._fresh(members)
         self._population = made.survival.do(
             variables, members, n_survive=self._size, algorithm=made, random_state=self._rng
         )
