@@ -9,11 +9,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """uint8 (N, C, H, W) to float32 of the same shape, zero mean and unit deviation a channel (of values / 255)."""
-    scale = torch.tensor([1 / (255 * s) for s in std], device=images.device).view(-1, 1, 1)
-    shift = torch.tensor([m / s for m, s in zip(mean, std, strict=True)], device=images.device).view(-1, 1, 1)
-    return images.float().mul_(scale).sub_(shift)
+class Normaliser:
+    """uint8 (N, C, H, W) to float32 of the same shape, zero mean and unit deviation a channel (of values / 255).
+
+    Its constants are put on the device once: to copy them there in each step would make the host wait for the device.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
+        self._scale = torch.tensor([1 / (255 * s) for s in std], device=device).view(-1, 1, 1)
+        self._shift = torch.tensor([m / s for m, s in zip(mean, std, strict=True)], device=device).view(-1, 1, 1)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return images.float().mul_(self._scale).sub_(self._shift)
 
 
 def augment(images: Tensor, generator: torch.Generator, *, crop: int, flip: bool) -> Tensor:

@@ -14,7 +14,7 @@ import typer
 
 from evonas import __version__
 from evonas.config import Settings, read_yaml, shipped, shipped_folders, with_assignments
-from evonas.errors import ConfigError, EvonasError, nearest
+from evonas.errors import ConfigError, EvonasError, Paused, nearest
 
 STARTED = time.perf_counter()
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not export it, and has two homes for it
@@ -60,6 +60,10 @@ TableFile = Annotated[
 Config = Annotated[
     str | None, typer.Option(metavar="FILE", help="Settings file, or the name of a shipped one (digits, ...).")
 ]
+MaxSeconds = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="N", help="Stop at a checkpoint before N seconds are over, with exit code 75."),
+]
 Assign = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as search.population=16.")
 ]
@@ -82,6 +86,7 @@ def run_command(
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of every random draw.")] = None,
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="New folder of the run.")] = None,
+    max_seconds: MaxSeconds = None,
     quiet: Quiet = False,
 ) -> None:
     """Search, then train the network found. Without options: a small search on handwritten digits, in minutes."""
@@ -92,6 +97,7 @@ def run_command(
     from evonas.plan import check
     from evonas.progress import reporter
     from evonas.runners import runner
+    from evonas.slices import Slice
     from evonas.stopwatch import Stopwatch
 
     settings = check(data)
@@ -101,12 +107,14 @@ def run_command(
         reports.truth(settings)  # a table that cannot be used is a mistake to learn of before the training
     folder = out or default_out(settings.search.algorithm, settings.dataset.name, settings.seed)
     with _resumable(folder):
-        result = runner(settings).start(settings, folder, reporter(quiet), Stopwatch(STARTED))
+        result = runner(settings).start(
+            settings, folder, reporter(quiet), Stopwatch(STARTED), Slice(max_seconds, STARTED)
+        )
     _finish(folder, settings, result)
 
 
 @app.command("resume")
-def resume_command(run: Run, quiet: Quiet = False) -> None:
+def resume_command(run: Run, max_seconds: MaxSeconds = None, quiet: Quiet = False) -> None:
     """Go on with a run that was stopped, to the same end."""
     from evonas.run import read_result, require_run
 
@@ -119,11 +127,12 @@ def resume_command(run: Run, quiet: Quiet = False) -> None:
     from evonas.config import build
     from evonas.progress import reporter
     from evonas.runners import runner
+    from evonas.slices import Slice
     from evonas.stopwatch import Stopwatch
 
     settings = build(read_yaml(run / "config.yaml"))
     with _resumable(run):
-        result = runner(settings).resume(run, reporter(quiet), Stopwatch(STARTED))
+        result = runner(settings).resume(run, reporter(quiet), Stopwatch(STARTED), Slice(max_seconds, STARTED))
     _finish(run, settings, result)
 
 
@@ -312,7 +321,7 @@ def default_out(algorithm: str, dataset: str, seed: int) -> Path:
 
 
 class _resumable:  # noqa: N801 - reads as a sentence
-    """Within it, Ctrl-C and SIGTERM leave with a line that says how to go on."""
+    """Within it, Ctrl-C, SIGTERM and the end of a slice leave with a line that says how to go on."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -322,8 +331,11 @@ class _resumable:  # noqa: N801 - reads as a sentence
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         signal.signal(signal.SIGTERM, self._before)
-        if kind is None or not issubclass(kind, KeyboardInterrupt | Terminated):
+        if kind is None or not issubclass(kind, KeyboardInterrupt | Terminated | Paused):
             return
+        if issubclass(kind, Paused):
+            typer.echo(f"paused, and there is more to do: `evonas resume {self._folder}`", err=True)
+            raise SystemExit(75)
         way = (
             f"; go on with `evonas resume {self._folder}`" if self._folder.exists() else ", before anything was written"
         )
@@ -368,7 +380,7 @@ def _print_summary(folder: Path, result: dict[str, Any]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Entry point: exit codes 0 done, 2 the user's mistake, 130 Ctrl-C, 143 SIGTERM, 1 a defect of ours."""
+    """Entry point: exit codes 0 done, 2 the user's mistake, 75 more to do, 130 Ctrl-C, 143 SIGTERM, 1 our defect."""
     try:
         code = app(arguments, standalone_mode=False, prog_name="evonas")
     except EvonasError as error:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from evonas.networks import Supernet, build_supernet
+from evonas.networks import Supernet, build_subnet, build_supernet
 from evonas.spaces.base import Genotype, Space
 
 
@@ -58,7 +58,10 @@ class Complexity:
         return self.counted(genotype) if known is None else Cost(*known)
 
     def counted(self, genotype: Genotype) -> Cost:
-        """The same by running the supernet's path on the meta device."""
+        """The same by running the network on the meta device: its parts one by one where they are a chain."""
+        if not self._supernet.chained:
+            with torch.device("meta"):
+                return count(build_subnet(self.space, genotype, self._shape[0], self.classes), self._shape)[0]
         total, shape = Cost(0, 0), tuple(self._shape)
         for _, part in self._supernet.path(genotype):
             if (id(part), shape) not in self._parts:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -71,8 +71,12 @@ class DatasetSettings(Model):
 
 
 class SpaceSettings(Model):
-    """What every search space has: a name."""
+    """What every search space has: a name.
 
+    regularised: its networks have an auxiliary head for training, and edges that drop-path can drop.
+    """
+
+    regularised: ClassVar[bool] = False
     name: str
 
 
@@ -123,6 +127,19 @@ class NB201Settings(SpaceSettings):
     cells: Count = Field(5, description="cells of each of the three stages")
 
 
+class DartsSettings(SpaceSettings):
+    """The cells of DARTS: a supernet in which they are searched, and a larger network of them that is retrained."""
+
+    regularised: ClassVar[bool] = True
+    name: Literal["darts"] = "darts"
+    width: Count = Field(16, description="channels of a node of the supernet's first cell; each reduction doubles them")
+    cells: Annotated[Whole, Field(ge=3)] = Field(8, description="cells of the supernet, two of them reductions")
+    retrain_width: Count = Field(36, description="channels of a node of the retrained network's first cell")
+    retrain_cells: Annotated[Whole, Field(ge=3)] = Field(
+        20, description="cells of the retrained network; params, flops and latency are this network's"
+    )
+
+
 OPERATION = re.compile(
     r"(?P<kind>conv|sep|maxpool|avgpool)(?P<kernel>[13579])|(?P<mb>mb)(?P<mbkernel>[3579])x(?P<expansion>[1-9])|skip"
 )
@@ -132,6 +149,7 @@ SPACE_SETTINGS: dict[str, type[SpaceSettings]] = {
     "single-path": SinglePathSettings,
     "nb-macro": NBMacroSettings,
     "nb201": NB201Settings,
+    "darts": DartsSettings,
 }
 
 
@@ -385,6 +403,22 @@ class RetrainSettings(Model):
     clip: Positive = Field(5.0, description="largest norm of the gradient of a step")
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="mass moved to the other classes")
     cutout: Natural = Field(0, description="side in pixels of a square cut out of each image; 0: none")
+    auxiliary: NotNegative | None = Field(
+        None, description="weight of the auxiliary head's loss; null: 0.4 where the space has one, else 0"
+    )
+    drop_path: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        None, description="probability that an edge is dropped, from 0 up, linear in the epoch; null: 0.2 where it can"
+    )
+    policy: Literal["none", "autoaugment", "randaugment"] = Field(
+        "none", description="further augmentation: none, autoaugment or randaugment"
+    )
+    mixup: NotNegative = Field(0.0, description="alpha of mixup; 0: none")
+    cutmix: NotNegative = Field(0.0, description="alpha of CutMix, in turn with mixup where both are on; 0: none")
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="decay of a moving average of the weights, which is then what is reported; 0: none"
+    )
+    seeds: Count = Field(1, description="trainings of each reported network; the error is their mean")
+    compile: bool | None = Field(None, description="torch.compile in retraining; null: on a GPU")
     references: Natural = Field(
         3, description="random networks trained by the same recipe, beside the largest; 0: no references at all"
     )
@@ -398,6 +432,9 @@ class Settings(Model):
     threads: Count | None = Field(None, description="CPU threads; null: chosen at start and recorded")
     memory_format: Literal["contiguous", "channels_last"] | None = Field(
         None, description="layout of images in memory; null: chosen at start and recorded"
+    )
+    precision: Literal["float32", "bfloat16"] | None = Field(
+        None, description="of convolutions and products; null: bfloat16 on a GPU that has it, else float32"
     )
     dataset: DatasetSettings = DatasetSettings()  # type: ignore[call-arg]
     space: Annotated[SerializeAsAny[SpaceSettings], BeforeValidator(_space)] = SinglePathSettings()  # type: ignore[call-arg]
@@ -417,6 +454,16 @@ class Settings(Model):
             for name in self.problem.objectives or ():
                 if name not in OBJECTIVES:
                     raise ValueError(f"objective {name!r} is unknown{nearest(name, OBJECTIVES)}")
+        return self
+
+    @model_validator(mode="after")
+    def _recipe_possible(self) -> Settings:
+        for key in ("auxiliary", "drop_path"):
+            value = getattr(self.retrain, key)
+            if value and not self.space.regularised:
+                raise ValueError(
+                    f"retrain.{key} is {value:g}, and networks of {self.space.name} have none; leave it null"
+                )
         return self
 
 

@@ -38,6 +38,10 @@ class AnalysisError(EvonasError):
     """Results that cannot be analysed: a file that is not there or malformed, or a comparison that does not hold."""
 
 
+class Paused(Exception):  # noqa: N818 - it is none
+    """A slice of a run is over, and there is more to do: the command line exits with code 75."""
+
+
 class StaleFitnessError(RuntimeError):
     """Fitness of two supernet states (or two protocols) was about to be compared.
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from evonas.arithmetic import Arithmetic, default_precision, set_up
 from evonas.audit import Audit
 from evonas.complexity import Complexity
 from evonas.config import AuditSettings, Settings
@@ -20,6 +21,7 @@ from evonas.data import ImageData, load
 from evonas.environment import device_name
 from evonas.errors import DeviceError, RunError
 from evonas.finalists import Finalists
+from evonas.forecast import Forecaster
 from evonas.history import Row, front_rows, generation_row, measurement_rows, model_rows, read_generations
 from evonas.latency import Latency
 from evonas.networks import build_supernet, initialised
@@ -34,6 +36,7 @@ from evonas.search.final import by_stored_fitness, candidates
 from evonas.search.fitness import Measurement, knee, pareto_front, ranked, spread
 from evonas.search.loop import evaluate, search
 from evonas.seeding import Seeds
+from evonas.slices import Slice
 from evonas.spaces import Genotype, Space, build_space
 from evonas.stopwatch import Stopwatch, Timed
 from evonas.supernet.measuring import Measurer
@@ -42,8 +45,6 @@ from evonas.table import as_truth, read
 from evonas.warmed import WarmedUp, load_warmed_up, metadata
 from problems.fronts import measured_hypervolume
 from problems.supernet import SupernetProblem
-
-MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 def effective(settings: Settings) -> Settings:
@@ -63,6 +64,7 @@ def effective(settings: Settings) -> Settings:
             "device": device,
             "threads": settings.threads or torch.get_num_threads(),
             "memory_format": settings.memory_format or "channels_last",
+            "precision": settings.precision or default_precision(device),
             "dataset": settings.dataset.model_copy(update=dataset),
             "supernet": settings.supernet.model_copy(update=supernet),
             "audit": settings.audit.model_copy(update={"table": table}),
@@ -70,27 +72,39 @@ def effective(settings: Settings) -> Settings:
     )
 
 
-def start(settings: Settings, out: Path, reporter: Reporter, stopwatch: Stopwatch | None = None) -> dict[str, Any]:
+def start(
+    settings: Settings,
+    out: Path,
+    reporter: Reporter,
+    stopwatch: Stopwatch | None = None,
+    share: Slice | None = None,
+) -> dict[str, Any]:
     """Run the settings from the beginning into the new folder `out`; returns what result.json holds.
 
-    Raises an EvonasError, with nothing written, for settings, data, devices or folders that cannot be used.
+    share: how much of it this process does; None: all. Raises an EvonasError, with nothing written, for settings, data,
+    devices or folders that cannot be used; Paused where there is more to do.
     """
     settings = effective(settings)
     require_free(out)
     experiment = Experiment(settings, reporter, stopwatch or Stopwatch())  # reads the data before anything is written
     with RunFolder.create(out, settings) as folder:
         reporter.line(f"run folder: {out}")
-        return experiment.execute(folder)
+        return experiment.execute(folder, share)
 
 
-def resume(path: Path, reporter: Reporter, stopwatch: Stopwatch | None = None) -> dict[str, Any]:
-    """Go on with an unfinished run from its last checkpoint; returns what result.json holds."""
+def resume(
+    path: Path, reporter: Reporter, stopwatch: Stopwatch | None = None, share: Slice | None = None
+) -> dict[str, Any]:
+    """Go on with an unfinished run from its last checkpoint; returns what result.json holds.
+
+    share: how much of it this process does; None: all that is left. Raises Paused where there is more to do.
+    """
     with RunFolder.open(path) as folder:
         settings = effective(check(folder.settings().model_dump(mode="json")))
         own = path if settings.supernet.source is not None and state_files(path) else None
         timed = {row["what"]: float(row["milliseconds"]) for row in folder.read_table("latency.csv")}
         experiment = Experiment(settings, reporter, stopwatch or Stopwatch(), warmed_up=own, timed=timed)
-        return experiment.execute(folder)
+        return experiment.execute(folder, share)
 
 
 def score_states(path: Path, audit: AuditSettings, reporter: Reporter) -> None:
@@ -141,26 +155,33 @@ class Experiment:
         timed: Mapping[str, float] | None = None,
     ) -> None:
         """warmed_up: the run whose state 0 is taken. timed: latencies that are known already, as in latency.csv."""
-        assert settings.threads is not None and settings.memory_format is not None
+        assert settings.threads is not None
+        assert settings.memory_format is not None and settings.precision is not None
         assert settings.problem.objectives is not None and settings.search.generations is not None
-        torch.set_num_threads(settings.threads)
+        set_up(settings.threads, settings.device)
         self.settings = settings
         self.reporter = reporter
         self.stopwatch = stopwatch
         self.device = torch.device(settings.device)
-        self.memory_format = MEMORY_FORMATS[settings.memory_format]
+        self.arithmetic = Arithmetic.named(settings.device, settings.memory_format, settings.precision)
         self.seeds = Seeds(settings.seed)
         self.space = build_space(settings.space)
         self.data: ImageData = load(settings.dataset, self.device)
         self.complexity = Complexity(self.space, self.data.shape, len(self.data.classes))
         with initialised(self.seeds.number("supernet.weights")):
             supernet = build_supernet(self.space, self.data.shape[0], len(self.data.classes))
-        supernet.to(device=self.device, memory_format=self.memory_format)  # type: ignore[call-overload]
-        self.supernet = supernet
+        self.supernet = self.arithmetic.placed(supernet)
         self.trainer = SupernetTrainer(
-            self.space, supernet, self.data, settings.supernet, settings.finetune, self.seeds, self.memory_format
+            self.space,
+            supernet,
+            self.data,
+            settings.supernet,
+            settings.finetune,
+            self.seeds,
+            self.arithmetic,
+            say=reporter.line,
         )
-        measurer = Measurer(supernet, self.data, settings.measure, self.memory_format)
+        measurer = Measurer(supernet, self.data, settings.measure, self.arithmetic)
         self.latency = self._latency(timed) if settings.problem.timed else None
         self.problem = SupernetProblem(
             self.space,
@@ -187,7 +208,7 @@ class Experiment:
         self.generations: list[list[Measurement]] = []
         self.final: list[Measurement] = []
         self.finalists = Finalists(
-            self.space, self.data, self.complexity, settings.retrain, self.seeds, self.memory_format
+            self.space, self.data, self.complexity, settings.retrain, self.seeds, self.arithmetic, say=reporter.line
         )
 
     def _latency(self, timed: Mapping[str, float] | None) -> Latency:
@@ -195,8 +216,7 @@ class Experiment:
             self.space,
             self.data.shape,
             len(self.data.classes),
-            self.device,
-            self.memory_format,
+            self.arithmetic,
             source=self.settings.problem.latency,
             batch=self.settings.problem.latency_batch,
             known=timed,
@@ -210,11 +230,14 @@ class Experiment:
             rows: list[Row] = [{"what": what, "milliseconds": repr(value), **about} for what, value in known]
             self.run.write_table("latency.csv", rows)
 
-    def execute(self, run: RunFolder) -> dict[str, Any]:
-        """Do what is left to do in `run`, and return its result."""
+    def execute(self, run: RunFolder, share: Slice | None = None) -> dict[str, Any]:
+        """Do what is left to do in `run`, and return its result. Raises Paused at the end of `share`."""
         self.run = run
-        self.stopwatch.ready()
+        self.share = share or Slice()
         state = run.latest()
+        if state is None:
+            self._tell_forecast()
+        self.stopwatch.ready()
         if state is not None:
             self._restore(state)
         if self.phase == "warmup":
@@ -224,6 +247,13 @@ class Experiment:
         if self.phase == "retrain" and self.settings.retrain.enabled:
             self._retrain()
         return self._finish()
+
+    def _tell_forecast(self) -> None:
+        forecaster = Forecaster(
+            self.settings, self.space, self.supernet, self.data, self.arithmetic, lambda g: self.complexity.of(g).flops
+        )
+        for line in forecaster.forecast(self.warmed_up is not None).lines(self.settings):
+            self.reporter.line(line)
 
     # Checkpoints ------------------------------------------------------------------------------------------------
 
@@ -238,6 +268,7 @@ class Experiment:
                 state |= {"epoch": self.epoch, "generation": self.generation, "trainer": self.trainer.state_dict()}
                 state |= {"problem": self.problem.state_dict(), "algorithm": self.algorithm.state_dict()}
             self.run.checkpoint({**state, "seconds": self.stopwatch.seconds()})
+        self.share.checkpoint()
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.stopwatch.restore(state["seconds"])
@@ -389,7 +420,7 @@ class Experiment:
         return pareto_front(self.final) if len(self.problem.objectives) > 1 else []
 
     def _save_best(self, genotype: Genotype, training: ScratchTraining) -> None:
-        self.run.write_weights("best/model.safetensors", training.model.state_dict(), {"weights": "retrained"})
+        self.run.write_weights("best/model.safetensors", training.weights(), {"weights": "retrained"})
         self._describe_best(genotype, "retrained")
 
     def _describe_best(self, genotype: Genotype, weights: str | None) -> None:
@@ -421,11 +452,13 @@ class Experiment:
             "images": {"weights": len(self.data.weights), "fitness": len(self.data.fitness)},
             "search_gpu_days": self._search_seconds(seconds) / 86400,
             "retrain_gpu_days": seconds["retrain"] / 86400,
+            "gpu_days": {phase: seconds[phase] / 86400 for phase in ("warmup", "finetune", "measure", "retrain")},
+            "micro_batches": {"supernet": self.trainer.micro_batches.parts, "retrain": self.finalists.micro_batches},
             "best": {
                 "genotype": best["genotype"],
                 "architecture": self.space.describe(tuple(best["genotype"])),
                 "supernet_error": measured.details["error"],
-                "test_error": best["test_error"],
+                **{key: value for key, value in best.items() if key.startswith("test_error")},
                 "params": best["params"],
                 "flops": best["flops"],
                 "objectives": named(self.problem.objectives, measured),

@@ -6,8 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-
+from evonas.arithmetic import Arithmetic, Say
 from evonas.complexity import Complexity
 from evonas.config import RetrainSettings
 from evonas.data import ImageData
@@ -16,6 +15,8 @@ from evonas.retrain import ScratchTraining
 from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
 from evonas.stopwatch import Stopwatch
+
+Job = tuple[str, Genotype, int]  # role, network, and which of its trainings
 
 
 class Finalists:
@@ -34,7 +35,8 @@ class Finalists:
         complexity: Complexity,
         settings: RetrainSettings,
         seeds: Seeds,
-        memory_format: torch.memory_format,
+        arithmetic: Arithmetic,
+        say: Say = lambda line: None,
     ) -> None:
         self.space = space
         self.settings = settings
@@ -42,7 +44,9 @@ class Finalists:
         self._data = data
         self._complexity = complexity
         self._seeds = seeds
-        self._memory_format = memory_format
+        self._arithmetic = arithmetic
+        self._say = say
+        self.micro_batches = 1  # most parts that a step was split into
         self._training: dict[str, Any] | None = None  # the network that is half trained
 
     def train(
@@ -60,10 +64,11 @@ class Finalists:
         one objective.
         """
         while (job := self._next(ranked, front)) is not None:
-            role, genotype = job
+            role, genotype, repeat = job
+            title = f"retrain {role}" + (f", seed {repeat + 1}" if repeat else "")
             with stopwatch("retrain"):
-                training = self._taken_up(role, genotype)
-            with reporter.task(f"retrain {role}", self.settings.epochs, training.epoch) as task:
+                training = self._taken_up(role, genotype, repeat)
+            with reporter.task(title, self.settings.epochs, training.epoch) as task:
                 while not training.done:
                     with stopwatch("retrain"):
                         loss = training.train_epoch()
@@ -72,23 +77,25 @@ class Finalists:
                     if not training.done:
                         checkpoint()
             with stopwatch("retrain"):
-                self.trained.append(self._scored(role, genotype, training))
-            if role == "best":
+                self.trained.append({**self._scored(role, genotype, training), "repeat": repeat})
+            self.micro_batches = max(self.micro_batches, training.micro_batches.parts)
+            if (role, repeat) == ("best", 0):
                 save_best(genotype, training)
             self._training = None
             checkpoint()
 
-    def _next(self, ranked: Sequence[Genotype], front: Sequence[Genotype]) -> tuple[str, Genotype] | None:
-        """The next network to train, with its role."""
-        done = {row["role"] for row in self.trained}
+    def _next(self, ranked: Sequence[Genotype], front: Sequence[Genotype]) -> Job | None:
+        """The next network to train: its role, and which of its trainings it is."""
+        done = {(row["role"], row["repeat"]) for row in self.trained}
         competing = [] if front else self._competing(ranked)
-        jobs = [(f"competitor {i + 1}", genotype) for i, genotype in enumerate(competing)]
-        if all(role in done for role, _ in jobs):
+        jobs: list[Job] = [(f"competitor {i + 1}", genotype, 0) for i, genotype in enumerate(competing)]
+        if all((role, repeat) in done for role, _, repeat in jobs):
             chosen = self._chosen(ranked)
             others = [genotype for genotype in front if genotype != chosen]
             reported = [(f"front {i + 2}", genotype) for i, genotype in enumerate(others)]
-            jobs = [("best", chosen), *reported, *self._references()]
-        return next(((role, genotype) for role, genotype in jobs if role not in done), None)
+            reported = [("best", chosen), *reported, *self._references()]
+            jobs = [(role, genotype, repeat) for role, genotype in reported for repeat in range(self.settings.seeds)]
+        return next(((role, genotype, i) for role, genotype, i in jobs if (role, i) not in done), None)
 
     def _competing(self, ranked: Sequence[Genotype]) -> Sequence[Genotype]:
         return ranked[: self.settings.top] if self.settings.top > 1 else []
@@ -113,10 +120,18 @@ class Finalists:
         randoms = [(f"random {i + 1}", genotype) for i, genotype in enumerate(drawn.values())]
         return [("largest", self._complexity.largest()), *randoms]
 
-    def _taken_up(self, role: str, genotype: Genotype) -> ScratchTraining:
+    def _taken_up(self, role: str, genotype: Genotype, repeat: int) -> ScratchTraining:
         part = self._data.weights if role.startswith("competitor") else self._data.train
         training = ScratchTraining(
-            self.space, genotype, self._data, part, self.settings, self._seeds, self._memory_format
+            self.space,
+            genotype,
+            self._data,
+            part,
+            self.settings,
+            self._seeds,
+            self._arithmetic,
+            repeat=repeat,
+            say=self._say,
         )
         if self._training is not None:
             training.load_state_dict(self._training)
@@ -132,34 +147,59 @@ class Finalists:
     @property
     def competitors(self) -> list[dict[str, Any]]:
         """What competed for the final choice: role, genotype, params, flops, fitness_error in percent."""
-        return [row for row in self.trained if row["role"].startswith("competitor")]
+        rows = [row for row in self.trained if row["role"].startswith("competitor")]
+        return [{key: value for key, value in row.items() if key != "repeat"} for row in rows]
 
     @property
     def front(self) -> list[dict[str, Any]]:
-        """The retrained members of the front beside the best: role, genotype, params, flops, test_error in percent."""
-        return [row for row in self.trained if row["role"].startswith("front")]
+        """The retrained members of the front beside the best, each as `best`."""
+        return self._reported("front")
 
     @property
     def best(self) -> dict[str, Any]:
-        """The reported network: role, genotype, params, flops, test_error in percent."""
-        return next(row for row in self.trained if row["role"] == "best")
+        """The reported network: role, genotype, params, flops, test_error in percent.
+
+        Of several trainings that is the mean, beside test_errors, one each, and test_error_std (n - 1 in it).
+        """
+        return self._reported("best")[0]
 
     @property
     def references(self) -> dict[str, Any] | None:
         """The references with their test errors and the mean of the random ones; None where none were asked for."""
-        randoms = [row for row in self.trained if row["role"].startswith("random")]
+        randoms = self._reported("random")
         if not randoms:
             return None
         return {
-            "largest": next(row for row in self.trained if row["role"] == "largest"),
+            "largest": self._reported("largest")[0],
             "random": randoms,
             "random_mean_test_error": statistics.fmean(row["test_error"] for row in randoms),
         }
 
+    def _reported(self, kind: str) -> list[dict[str, Any]]:
+        """One row for each network whose role begins with `kind`, over its trainings."""
+        by_role: dict[str, list[dict[str, Any]]] = {}
+        for row in self.trained:
+            if row["role"].startswith(kind):
+                by_role.setdefault(row["role"], []).append(row)
+        return [self._over_trainings(rows) for rows in by_role.values()]
+
+    def _over_trainings(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        errors = [row["test_error"] for row in rows]
+        found = {key: value for key, value in rows[0].items() if key != "repeat"}
+        if self.settings.seeds == 1:
+            return found
+        return {
+            **found,
+            "test_error": statistics.fmean(errors),
+            "test_errors": errors,
+            "test_error_std": statistics.stdev(errors) if len(errors) > 1 else None,
+        }
+
     def state_dict(self) -> dict[str, Any]:
         """What is trained, and the network that is half trained."""
-        return {"trained": self.trained, "training": self._training}
+        return {"trained": self.trained, "training": self._training, "parts": self.micro_batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`."""
         self.trained, self._training = state["trained"], state["training"]
+        self.micro_batches = state["parts"]

@@ -1,8 +1,8 @@
 """How long a network takes for a batch on the device in use: measured whole, or added up from a table of its parts.
 
 Milliseconds are medians over REPEATS batches after WARM_UP of them, each waited for. Weights are random ones, in
-evaluation mode and the run's memory format. What was timed is kept, so that a run that goes on from its folder goes on
-with the same figures. (`torch.utils.benchmark` would do the timing, but loads torch's compiler tools.)
+evaluation mode, in the run's precision and memory format. What was timed is kept, so that a run that goes on from its
+folder goes on with the same figures. (`torch.utils.benchmark` would do the timing, but loads torch's compiler tools.)
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from evonas.networks import build_subnet, build_supernet, initialised
+from evonas.arithmetic import Arithmetic
+from evonas.networks import build_subnet, build_supernet, initialised, parts
 from evonas.spaces.base import Genotype, Space
 
 WARM_UP = 5
@@ -34,8 +35,7 @@ class Latency:
         space: Space,
         image_shape: tuple[int, int, int],
         classes: int,
-        device: torch.device,
-        memory_format: torch.memory_format,
+        arithmetic: Arithmetic,
         *,
         source: Literal["table", "measured"] = "table",
         batch: int = 1,
@@ -46,7 +46,7 @@ class Latency:
         self.source = source
         self.known = dict(known or {})
         self._shape, self._classes = image_shape, classes
-        self._device, self._memory_format, self._batch = device, memory_format, batch
+        self._arithmetic, self._batch = arithmetic, batch
         with initialised(0):
             supernet = build_supernet(space, image_shape[0], classes)
         self._prepare(supernet)
@@ -71,6 +71,9 @@ class Latency:
         return self.known[key]
 
     def _added_up(self, genotype: Genotype) -> float:
+        return self._along_chain(genotype) if self._supernet.chained else self._by_parts(genotype)
+
+    def _along_chain(self, genotype: Genotype) -> float:
         total, shape = 0.0, tuple(self._shape)
         for _, part in self._supernet.path(genotype):
             key = self._key(part, shape)
@@ -79,6 +82,17 @@ class Latency:
             if key not in self._shapes:
                 self._shapes[key] = tuple(self._run(part, self._images(shape)).shape[1:])
             total, shape = total + self.known[key], self._shapes[key]
+        return total
+
+    def _by_parts(self, genotype: Genotype) -> float:
+        total = 0.0
+        for part in parts(self.space, genotype, self._shape, self._classes):
+            if part.key not in self.known:
+                with initialised(0):
+                    module = part.build()
+                self._prepare(module)
+                self.known[part.key] = self._milliseconds(module, part.shape)
+            total += self.known[part.key]
         return total
 
     def _key(self, part: nn.Module, shape: tuple[int, ...]) -> str:
@@ -91,21 +105,19 @@ class Latency:
         for _ in range(WARM_UP + REPEATS):
             begin = time.perf_counter()
             self._run(module, images)
-            if self._device.type == "cuda":
-                torch.cuda.synchronize(self._device)
+            self._arithmetic.finish()
             seconds.append(time.perf_counter() - begin)
         return 1000.0 * statistics.median(seconds[WARM_UP:])
 
     def _images(self, shape: tuple[int, ...]) -> torch.Tensor:
-        images = torch.zeros(self._batch, *shape, device=self._device)
-        return images.contiguous(memory_format=self._memory_format) if images.dim() == 4 else images
+        images = torch.zeros(self._batch, *shape, device=self._arithmetic.device)
+        return self._arithmetic.laid_out(images) if images.dim() == 4 else images
 
-    @staticmethod
     @torch.inference_mode()
-    def _run(module: nn.Module, images: torch.Tensor) -> torch.Tensor:
-        output: torch.Tensor = module(images)
+    def _run(self, module: nn.Module, images: torch.Tensor) -> torch.Tensor:
+        with self._arithmetic.autocast():
+            output: torch.Tensor = module(images)
         return output
 
     def _prepare(self, module: nn.Module) -> None:
-        module.to(device=self._device, memory_format=self._memory_format)  # type: ignore[call-overload]
-        module.eval()
+        self._arithmetic.placed(module).eval()

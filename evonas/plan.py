@@ -29,6 +29,9 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "aging": AgingEvolution,
 }
 
+# What DARTS's cells are trained with where nothing else is set (cnn/train.py of its authors).
+DARTS_RECIPE = {"auxiliary": 0.4, "drop_path": 0.2}
+
 
 def check(data: Mapping[str, Any]) -> Settings:
     """Settings of plain data, with the names of data set and algorithm known. Raises ConfigError with every problem."""
@@ -58,7 +61,13 @@ def complete(settings: Settings) -> Settings:
         objectives = (*objectives, *(name for name in kind.default_objectives[1:] if name not in objectives))
     search = settings.search.completed(settings.table.file is not None, budget=not kind.follows_supernet)
     init = None if search.init is None else str(Path(search.init).expanduser().absolute())
+    recipe = {
+        key: value if settings.space.regularised else 0.0
+        for key, value in DARTS_RECIPE.items()
+        if getattr(settings.retrain, key) is None
+    }
     changes: dict[str, Any] = {
+        "retrain": settings.retrain.model_copy(update=recipe),
         "search": search.model_copy(update={"init": init}),
         "problem": settings.problem.model_copy(update={"objectives": objectives}),
     }

@@ -26,7 +26,8 @@ SEARCHED = {"population": "population", "final": "final candidates"}
 WHOLE = {"table": "whole table"}
 CHOICES = ("final", "global")  # regions whose regret is shown, the first that a row has
 MANY = 40  # generations that are all shown
-EDGE = re.compile(r"\d+>\d+ ")  # of a cell
+# What makes up a cell, by the words that introduce a list of it.
+IN_CELLS = {"best cell, edge by edge": r"\d+>\d+ ", "best cells, node by node": r"(normal|reduce) \d+: "}
 
 
 def show(path: Path, console: Console) -> None:
@@ -137,9 +138,10 @@ def _unfair(result: dict[str, Any]) -> list[Text]:
 
 
 def drawing(architecture: list[str]) -> list[Text]:
-    """A chain drawn in text, one line a layer; the edges of a cell (`0>1 operation`) as a list."""
-    if all(EDGE.match(part) for part in architecture):
-        return [Text("best cell, edge by edge:"), Text("\n".join(f"  {part}" for part in architecture))]
+    """A chain drawn in text, one line a layer; cells as a list of their edges or nodes."""
+    for title, pattern in IN_CELLS.items():
+        if all(re.match(pattern, part) for part in architecture):
+            return [Text(f"{title}:"), Text("\n".join(f"  {part}" for part in architecture))]
     lines = ["  images", *(f"  | {layer}" for layer in architecture), "  classes"]
     return [Text("best network, from the images down:"), Text("\n".join(lines))]
 

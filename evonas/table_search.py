@@ -26,6 +26,7 @@ from evonas.search.final import candidates, ties_settled
 from evonas.search.fitness import Measurement, knee, pareto_front
 from evonas.search.loop import evaluate, search
 from evonas.seeding import Seeds
+from evonas.slices import Slice
 from evonas.spaces import Space, build_space
 from evonas.stopwatch import Stopwatch
 from evonas.table import Table, read
@@ -41,12 +42,19 @@ def effective(settings: Settings) -> Settings:
         "device": "cpu",
         "threads": settings.threads or 1,
         "memory_format": settings.memory_format or "contiguous",
+        "precision": settings.precision or "float32",
     }
     return settings.model_copy(update={**chosen, "table": complete_table(settings.table)})
 
 
-def start(settings: Settings, out: Path, reporter: Reporter, stopwatch: Stopwatch | None = None) -> dict[str, Any]:
-    """Search the table into the new folder `out`; returns what result.json holds.
+def start(
+    settings: Settings,
+    out: Path,
+    reporter: Reporter,
+    stopwatch: Stopwatch | None = None,
+    share: Slice | None = None,
+) -> dict[str, Any]:
+    """Search the table into the new folder `out`, in one piece; returns what result.json holds.
 
     Raises an EvonasError, with nothing written, for settings, tables or folders that cannot be used.
     """
@@ -63,8 +71,10 @@ def start(settings: Settings, out: Path, reporter: Reporter, stopwatch: Stopwatc
         return _execute(folder, settings, problem, reporter, stopwatch or Stopwatch())
 
 
-def resume(path: Path, reporter: Reporter, stopwatch: Stopwatch | None = None) -> dict[str, Any]:
-    """Do a stopped run again, to the end that it would have had; returns what result.json holds."""
+def resume(
+    path: Path, reporter: Reporter, stopwatch: Stopwatch | None = None, share: Slice | None = None
+) -> dict[str, Any]:
+    """Do a stopped run again, to the end that it would have had; returns what result.json holds. It is one piece."""
     with RunFolder.open(path) as folder:
         settings = effective(check(folder.settings().model_dump(mode="json")))
         folder.latest()  # cuts what the stopped process had written

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tests_support import tiny_settings
 
+from evonas.arithmetic import Arithmetic
 from evonas.config import Settings, build
 from evonas.data import ImageData, load
 from evonas.networks import Supernet, build_supernet, initialised
@@ -43,13 +44,13 @@ class Parts:
         self.settings = settings
         self.data = data
         self.space = build_space(settings.space)
-        self.memory_format = (
-            torch.channels_last if settings.memory_format == "channels_last" else torch.contiguous_format
+        self.arithmetic = Arithmetic.named(
+            "cpu", settings.memory_format or "contiguous", settings.precision or "float32"
         )
         with initialised(settings.seed):
             self.supernet: Supernet = build_supernet(self.space, data.shape[0], len(data.classes))
             _randomise_norms(self.supernet)
-        self.supernet.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.arithmetic.placed(self.supernet)
         self.trainer = SupernetTrainer(
             self.space,
             self.supernet,
@@ -57,7 +58,7 @@ class Parts:
             settings.supernet,
             settings.finetune,
             Seeds(settings.seed),
-            self.memory_format,
+            self.arithmetic,
         )
 
 
@@ -65,11 +66,11 @@ def _randomise_norms(module: torch.nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
             for tensor in (part.weight, part.running_var):
-                assert isinstance(tensor, torch.Tensor)
-                torch.nn.init.uniform_(tensor, 0.5, 1.5)
+                if tensor is not None:  # no scale and shift in the supernet of some spaces
+                    torch.nn.init.uniform_(tensor, 0.5, 1.5)
             for tensor in (part.bias, part.running_mean):
-                assert isinstance(tensor, torch.Tensor)
-                torch.nn.init.normal_(tensor, std=0.3)
+                if tensor is not None:
+                    torch.nn.init.normal_(tensor, std=0.3)
 
 
 @pytest.fixture

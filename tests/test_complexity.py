@@ -1,4 +1,5 @@
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,9 @@ from tests_support import NB201_TABLE, needs_nb201_table, rows
 
 import evonas
 from evonas.complexity import Complexity, Cost, count
-from evonas.config import NB201Settings, NBMacroSettings, SinglePathSettings
+from evonas.config import DartsSettings, NB201Settings, NBMacroSettings, SinglePathSettings
 from evonas.networks import build_subnet
-from evonas.spaces import NB201Space, NBMacroSpace, SinglePathSpace, Space
+from evonas.spaces import DartsSpace, NB201Space, NBMacroSpace, SinglePathSpace, Space
 
 SMALL = SinglePathSpace(
     SinglePathSettings(width=4, layers=(1, 2), strides=(1, 2), operations=("conv3", "mb3x6", "skip", "avgpool3"))
@@ -20,6 +21,7 @@ SPACES: dict[str, Space] = {
     "nb-macro": NBMacroSpace(NBMacroSettings(width=4, head=8)),
     "nb-macro without head": NBMacroSpace(NBMacroSettings(width=6, head=0)),
     "nb201": NB201Space(NB201Settings(width=4, cells=2)),
+    "darts": DartsSpace(DartsSettings(width=2, cells=3, retrain_width=5, retrain_cells=4)),
 }
 NB_MACRO_TABLE = Path(evonas.__file__).parent / "tables" / "nb-macro.csv"
 
@@ -79,6 +81,11 @@ def test_flops_are_multiply_adds() -> None:
 def test_the_largest_network_is_the_largest_of_all(name: str) -> None:
     space = SPACES[name]
     complexity = Complexity(space, (3, 8, 8), 10)
-    every = itertools.product(*(range(n) for n in space.cardinalities))
+    rng = np.random.default_rng(0)
+    few = math.prod(space.cardinalities) < 20_000
+    every = (
+        itertools.product(*(range(n) for n in space.cardinalities)) if few else (space.sample(rng) for _ in range(2000))
+    )
     most = max(complexity.of(genotype).params for genotype in every)
-    assert complexity.of(complexity.largest()).params == most
+    assert complexity.of(complexity.largest()).params >= most
+    assert not few or complexity.of(complexity.largest()).params == most

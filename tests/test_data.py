@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.io import savemat
 from torch import Tensor
 
-from evonas.augmentation import augment, cutout, normalise
+from evonas.augmentation import Normaliser, augment, cutout
 from evonas.class_names import CLASS_NAMES
 from evonas.config import DatasetSettings
 from evonas.data import ImageData, Part, batches_per_epoch, fixed_batches, load, training_batches
@@ -568,7 +568,7 @@ def test_every_crop_is_a_window_of_the_padded_image(images: Tensor, flip: bool) 
 
 
 def test_normalised_images_have_zero_mean_and_unit_deviation(digits: ImageData) -> None:
-    values = normalise(digits.weights.images, digits.mean, digits.std)
+    values = Normaliser(digits.mean, digits.std, CPU)(digits.weights.images)
     assert values.dtype == torch.float32
     assert values.mean().item() == pytest.approx(0, abs=1e-5)
     assert values.std().item() == pytest.approx(1, abs=1e-4)
@@ -576,7 +576,7 @@ def test_normalised_images_have_zero_mean_and_unit_deviation(digits: ImageData) 
 
 def test_normalising_is_a_channels_own() -> None:
     pixel = torch.tensor([51, 102, 255], dtype=torch.uint8).view(1, 3, 1, 1)
-    assert normalise(pixel, (0.1, 0.2, 0.5), (0.1, 0.4, 0.25)).flatten().tolist() == pytest.approx([1, 0.5, 2])
+    assert Normaliser((0.1, 0.2, 0.5), (0.1, 0.4, 0.25), CPU)(pixel).flatten().tolist() == pytest.approx([1, 0.5, 2])
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 4])

@@ -10,6 +10,7 @@ import torch
 from scipy.stats import kendalltau
 from tests_support import rows
 
+from evonas.arithmetic import Arithmetic
 from evonas.config import Settings, build
 from evonas.errors import ConfigError, TableError
 from evonas.experiment import Experiment, resume, start
@@ -28,7 +29,7 @@ class Killed(BaseException):
 
 
 def latency(space: Any, **options: Any) -> Latency:
-    return Latency(space, (3, 16, 16), 10, CPU, torch.channels_last, **options)
+    return Latency(space, (3, 16, 16), 10, Arithmetic(CPU, torch.channels_last), **options)
 
 
 def test_a_part_is_timed_once_and_times_add_up() -> None:
@@ -46,8 +47,18 @@ def test_a_part_is_timed_once_and_times_add_up() -> None:
     assert latency(space, known=timed.known).bounds() == (low, high), "nothing is timed again"
 
 
+def test_a_network_that_is_no_chain_is_added_up_from_its_pieces() -> None:
+    small = {"name": "darts", "width": 2, "cells": 3, "retrain_width": 4, "retrain_cells": 3}
+    space = build_space(build({"space": small}).space)
+    timed = latency(space)
+    genotype = (0, 3, 1, 3) * 8
+    total = timed.of(genotype)
+    assert total > sum(timed.known.values()), "eight edges a cell, several at the time of one that was timed"
+    assert latency(space, known=timed.known).of(genotype) == total
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["single-path", "nb-macro", "nb201"])
+@pytest.mark.parametrize("name", ["single-path", "nb-macro", "nb201", "darts"])
 def test_the_table_ranks_networks_as_whole_ones_do(name: str) -> None:
     space = build_space(build({"space": {"name": name, "width": 16}}).space)
     rng = np.random.default_rng(0)

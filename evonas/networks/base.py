@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -15,7 +16,11 @@ class Supernet(nn.Module, ABC):
 
     `supernet(images, genotype)` runs the genotype's path alone; nothing is stored on the module, so that no call can
     leave a path behind for the next. Weights off the path get no gradient and cost no time.
+
+    chained: the parts of a path run one after another, each on the output of the one before.
     """
+
+    chained: ClassVar[bool] = True
 
     @abstractmethod
     def forward(self, images: Tensor, genotype: Genotype) -> Tensor:
@@ -32,3 +37,30 @@ class Supernet(nn.Module, ABC):
     def path_norms(self, genotype: Genotype) -> list[nn.BatchNorm2d]:
         """The batch norms a genotype uses."""
         return [m for _, part in self.path(genotype) for m in part.modules() if isinstance(m, nn.BatchNorm2d)]
+
+
+class Part(NamedTuple):
+    """A piece of a network whose time can be taken by itself.
+
+    key: what decides its time. build: makes it. shape: of its input, without the batch.
+    """
+
+    key: str
+    build: Callable[[], nn.Module]
+    shape: tuple[int, ...]
+
+
+class Subnet(nn.Module, ABC):
+    """The stand-alone network of one genotype: (N, C, H, W) float images to (N, classes) logits.
+
+    drop_sites: where drop-path can act, as a shape; empty where nowhere.
+    """
+
+    drop_sites: tuple[int, ...] = ()
+
+    def training_outputs(self, images: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Logits, and those of the auxiliary head where there is one, each (N, classes).
+
+        kept: (*drop_sites, N), by which the outputs there are multiplied, image by image; None: drop nothing.
+        """
+        return self(images), None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from evonas.networks.base import Supernet
+from evonas.networks.base import Subnet, Supernet
 from evonas.networks.blocks import conv_bn
 from evonas.spaces.base import Genotype
 from evonas.spaces.cell201 import EDGES, OPERATIONS, NB201Space, carrying
@@ -159,7 +159,7 @@ class NB201Supernet(Supernet):
         yield "head", self.head
 
 
-class NB201Subnet(nn.Module):
+class NB201Subnet(Subnet):
     """The stand-alone network of one genotype: the same modules, and no others."""
 
     def __init__(self, space: NB201Space, genotype: Genotype, channels: int, classes: int) -> None:

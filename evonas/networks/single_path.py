@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from evonas.networks.base import Supernet
+from evonas.networks.base import Subnet, Supernet
 from evonas.networks.blocks import build_block, build_head, build_stem
 from evonas.spaces.base import Genotype
 from evonas.spaces.single_path import SinglePathSpace
@@ -38,7 +38,7 @@ class SinglePathSupernet(Supernet):
         yield "head", self.head
 
 
-class SinglePathSubnet(nn.Module):
+class SinglePathSubnet(Subnet):
     """The stand-alone network of one genotype: the same blocks, and no others."""
 
     def __init__(self, space: SinglePathSpace, genotype: Genotype, channels: int, classes: int) -> None:

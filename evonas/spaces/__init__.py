@@ -1,14 +1,20 @@
 """Search spaces: what a genotype is, and the operators on it."""
 
-from evonas.config import NB201Settings, NBMacroSettings, SinglePathSettings, SpaceSettings
+from evonas.config import DartsSettings, NB201Settings, NBMacroSettings, SinglePathSettings, SpaceSettings
 from evonas.spaces.base import Genotype, Space
 from evonas.spaces.cell201 import NB201Space
+from evonas.spaces.darts import DartsSpace
 from evonas.spaces.nb_macro import NBMacroSpace
 from evonas.spaces.single_path import SinglePathSpace
 
-__all__ = ["SPACES", "Genotype", "NB201Space", "NBMacroSpace", "SinglePathSpace", "Space", "build_space"]
+__all__ = ["SPACES", "DartsSpace", "Genotype", "NB201Space", "NBMacroSpace", "SinglePathSpace", "Space", "build_space"]
 
-SPACES: dict[str, type[Space]] = {"single-path": SinglePathSpace, "nb-macro": NBMacroSpace, "nb201": NB201Space}
+SPACES: dict[str, type[Space]] = {
+    "single-path": SinglePathSpace,
+    "nb-macro": NBMacroSpace,
+    "nb201": NB201Space,
+    "darts": DartsSpace,
+}
 
 
 def build_space(settings: SpaceSettings) -> Space:
@@ -20,4 +26,6 @@ def build_space(settings: SpaceSettings) -> Space:
             return NBMacroSpace(settings)
         case NB201Settings():
             return NB201Space(settings)
+        case DartsSettings():
+            return DartsSpace(settings)
     raise AssertionError(f"settings of {settings.name} have no space")

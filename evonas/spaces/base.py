@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -148,6 +149,22 @@ class Space(ABC):
     def sample_from(self, frequencies: Sequence[np.ndarray], rng: np.random.Generator) -> Genotype:
         """A genotype whose genes are drawn from `frequencies` one by one."""
         return self._drawn(lambda: [int(rng.choice(len(p), p=p)) for p in frequencies])
+
+    def fair(self, rng: np.random.Generator) -> list[Genotype]:
+        """As many genotypes as the largest gene has values, each value of each gene in one (FairNAS, arXiv 1907.01845).
+
+        A gene with fewer values than the largest goes round once more. What would have to be repaired is drawn again:
+        a repaired genotype would be there more often than the others.
+        """
+        most = max(self.cardinalities)
+        while True:
+            columns = [
+                np.concatenate([rng.permutation(n) for _ in range(math.ceil(most / n))])[:most]
+                for n in self.cardinalities
+            ]
+            drawn = [tuple(int(column[row]) for column in columns) for row in range(most)]
+            if all(self.is_valid(genotype) for genotype in drawn):
+                return drawn
 
     def multiplicity(self, genotype: Genotype) -> int:
         """Number of valid genotypes that mean the same network as this valid one, itself included."""

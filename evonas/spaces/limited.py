@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
+import numpy as np
+
 from evonas.spaces.base import Genotype, Space
 
 Costs = Callable[[Genotype], Mapping[str, float]]
@@ -43,6 +45,21 @@ class LimitedSpace(Space):
     def describe(self, genotype: Genotype) -> list[str]:
         """That of the whole space."""
         return self.space.describe(genotype)
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        """A genotype drawn uniformly from those that keep the limits."""
+        return self._drawn(lambda: self.space.sample(rng))
+
+    def frequencies(self, population: Sequence[Genotype], beta: float) -> list[np.ndarray]:
+        """Those of the whole space."""
+        return self.space.frequencies(population, beta)
+
+    def sample_from(self, frequencies: Sequence[np.ndarray], rng: np.random.Generator) -> Genotype:
+        """A genotype that keeps the limits, drawn as the whole space draws it."""
+        return self._drawn(lambda: self.space.sample_from(frequencies, rng))
+
+    def _redrawn(self, genotype: Genotype, chosen: np.ndarray, rng: np.random.Generator) -> Genotype:
+        return self.space._redrawn(genotype, chosen, rng)
 
     def excess(self, genotype: Genotype) -> float:
         """Sum over the limits of what is beyond them, as shares of the limits; 0 where all are kept."""

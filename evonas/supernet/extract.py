@@ -15,7 +15,7 @@ def extract(space: Space, supernet: Supernet, genotype: Genotype, data: ImageDat
     Under the same batch-norm statistics and in the same batches it gives the supernet's outputs (float32 on the CPU:
     bit for bit), because it runs the same modules in the same order.
     """
-    subnet = build_subnet(space, genotype, data.shape[0], len(data.classes))
+    subnet = build_subnet(space, genotype, data.shape[0], len(data.classes), shared=True)
     inherited = {
         f"{name}.{key}": value for name, part in supernet.path(genotype) for key, value in part.state_dict().items()
     }

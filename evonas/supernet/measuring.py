@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
-from evonas.augmentation import normalise
+from evonas.arithmetic import Arithmetic
+from evonas.augmentation import Normaliser
 from evonas.config import MeasureSettings
 from evonas.data import ImageData, Part, fixed_batches
 from evonas.networks import Supernet
@@ -21,14 +22,14 @@ class Measurer:
     The batches are fixed, ordered and the same for every genotype, so that batch statistics belong to the protocol.
     """
 
-    def __init__(
-        self, supernet: Supernet, data: ImageData, settings: MeasureSettings, memory_format: torch.memory_format
-    ) -> None:
+    def __init__(self, supernet: Supernet, data: ImageData, settings: MeasureSettings, arithmetic: Arithmetic) -> None:
         self.supernet = supernet
         self.settings = settings
+        self._arithmetic = arithmetic
+        normaliser = Normaliser(data.mean, data.std, arithmetic.device)
 
         def prepared(images: torch.Tensor) -> torch.Tensor:
-            return normalise(images, data.mean, data.std).contiguous(memory_format=memory_format)
+            return arithmetic.laid_out(normaliser(images))
 
         self._batches = [
             (prepared(images), labels) for images, labels in fixed_batches(data.fitness, settings.batch_size)
@@ -49,6 +50,8 @@ class Measurer:
         text = f"{self.settings.batch_norm} statistics, {self._images} images in batches of {self.settings.batch_size}"
         if self._calibration:
             text += f", calibrated on {sum(len(images) for images in self._calibration)}"
+        if self._arithmetic.is_reduced:
+            text += f", {str(self._arithmetic.precision).removeprefix('torch.')}"
         return text
 
     def measure(self, genotypes: Sequence[Genotype]) -> list[tuple[float, float]]:
@@ -64,7 +67,7 @@ class Measurer:
                 return [self._recalibrated_score(genotype) for genotype in genotypes]
 
     def _recalibrated_score(self, genotype: Genotype) -> tuple[float, float]:
-        with recalibrated(self.supernet, genotype, self._calibration):
+        with self._arithmetic.autocast(), recalibrated(self.supernet, genotype, self._calibration):
             return self._score(genotype)
 
     @torch.inference_mode()
@@ -72,7 +75,8 @@ class Measurer:
         wrong = torch.zeros((), dtype=torch.int64, device=self._batches[0][1].device)
         loss = torch.zeros((), dtype=torch.float64, device=wrong.device)
         for images, labels in self._batches:
-            logits = self.supernet(images, genotype)
+            with self._arithmetic.autocast():
+                logits = self.supernet(images, genotype).float()
             wrong += (logits.argmax(dim=1) != labels).sum()
             loss += F.cross_entropy(logits, labels, reduction="sum").double()
         return 100.0 * int(wrong) / self._images, float(loss) / self._images

@@ -22,16 +22,10 @@ def uniform_paths(space: Space, rng: np.random.Generator) -> Iterator[Paths]:
 def fair_paths(space: Space, rng: np.random.Generator) -> Iterator[Paths]:
     """As many paths a step as there are operations, each operation of each gene in one of them (FairNAS, 1907.01845).
 
-    The permutations are drawn anew for every step. A gene with fewer values than the largest goes round once more.
+    The permutations are drawn anew for every step.
     """
-    most = max(space.cardinalities)
     while True:
-        columns = [
-            np.concatenate([rng.permutation(n) for _ in range(math.ceil(most / n))])[:most] for n in space.cardinalities
-        ]
-        paths = [tuple(int(column[row]) for column in columns) for row in range(most)]
-        if all(space.is_valid(path) for path in paths):  # a repaired path would be taken more often than the others
-            yield paths
+        yield space.fair(rng)
 
 
 def deiso_paths(space: Space, rng: np.random.Generator) -> Iterator[Paths]:

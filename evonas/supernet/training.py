@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from evonas.augmentation import augment, cutout, normalise
+from evonas.arithmetic import Arithmetic, MicroBatches, Say
+from evonas.augmentation import Normaliser, augment, cutout
 from evonas.config import FinetuneSettings, SupernetSettings
 from evonas.data import ImageData, Part, batches_per_epoch, training_batches
 from evonas.errors import TrainingError
@@ -33,24 +34,34 @@ def cosine(start: float, end: float, progress: float) -> float:
 class BatchSource:
     """Augmented, normalised batches of a part, drawn from two named generators (order, augmentation)."""
 
-    def __init__(self, data: ImageData, seeds: Seeds, memory_format: torch.memory_format) -> None:
+    def __init__(self, data: ImageData, seeds: Seeds, arithmetic: Arithmetic) -> None:
         self._data = data
         self._seeds = seeds
-        self._memory_format = memory_format
+        self._arithmetic = arithmetic
+        self._normaliser = Normaliser(data.mean, data.std, arithmetic.device)
 
     def epoch(
-        self, part: Part, batch_size: int, name: str, index: int, cut: int = 0
+        self,
+        part: Part,
+        batch_size: int,
+        name: str,
+        index: int,
+        cut: int = 0,
+        policy: Callable[[Tensor], Tensor] = lambda images: images,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass over `part`: (images float (B, C, H, W), labels (B,)) on the device, epoch `index` of `name`."""
+        """One pass over `part`: (images float (B, C, H, W), labels (B,)) on the device, epoch `index` of `name`.
+
+        cut: side of the square of cutout. policy: further augmentation, uint8 (B, C, H, W) in and out.
+        """
         device = part.images.device
         order = self._seeds.torch(f"{name}.order", index)
         draws = self._seeds.torch(f"{name}.augmentation", index, device)
         for images, labels in training_batches(part, batch_size, order):
-            images = augment(images, draws, crop=self._data.crop, flip=self._data.flip)
-            images = normalise(images, self._data.mean, self._data.std)
+            images = policy(augment(images, draws, crop=self._data.crop, flip=self._data.flip))
+            images = self._normaliser(images)
             if cut:
                 images = cutout(images, draws, cut)
-            yield images.contiguous(memory_format=self._memory_format), labels
+            yield self._arithmetic.laid_out(images), labels
 
 
 class SupernetTrainer:
@@ -64,14 +75,18 @@ class SupernetTrainer:
         settings: SupernetSettings,
         finetune: FinetuneSettings,
         seeds: Seeds,
-        memory_format: torch.memory_format,
+        arithmetic: Arithmetic,
+        say: Say = lambda line: None,
     ) -> None:
+        """say: is told of a shortage of memory."""
         self.space = space
         self.supernet = supernet
         self.settings = settings
         self.finetune = finetune
         self._part = data.weights
-        self._source = BatchSource(data, seeds, memory_format)
+        self._source = BatchSource(data, seeds, arithmetic)
+        self._arithmetic = arithmetic
+        self.micro_batches = MicroBatches(say)
         self._seeds = seeds
         self.optimizer = self._fresh_optimizer()
 
@@ -170,21 +185,37 @@ class SupernetTrainer:
 
     def _step(self, images: Tensor, labels: Tensor, genotypes: Paths, lr: float) -> Tensor:
         """One optimiser step on the mean loss of the given paths over one batch; returns that loss, detached."""
-        losses = []
-        for genotype in genotypes:
-            loss = F.cross_entropy(self.supernet(images, genotype), labels) / len(genotypes)
-            loss.backward()  # type: ignore[no-untyped-call]
-            losses.append(loss.detach())
         used = list({id(p): p for genotype in genotypes for p in self.supernet.path_parameters(genotype)}.values())
+
+        def part(rows: slice, share: float) -> Tensor:
+            losses = []
+            for genotype in genotypes:
+                with self._arithmetic.autocast():
+                    logits = self.supernet(images[rows], genotype)
+                loss = F.cross_entropy(logits.float(), labels[rows]) * (share / len(genotypes))
+                loss.backward()  # type: ignore[no-untyped-call]
+                losses.append(loss.detach())
+            return torch.stack(losses).sum()
+
+        def discard() -> None:
+            for parameter in used:
+                parameter.grad = None
+
+        loss = self.micro_batches.run(len(labels), part, discard)
         nn.utils.clip_grad_norm_(used, self.settings.clip)
         self.optimizer.step(used, lr)
-        return torch.stack(losses).sum()
+        return loss
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, buffers and optimiser, as tensors and plain data."""
-        return {"supernet": self.supernet.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {
+            "supernet": self.supernet.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "parts": self.micro_batches.parts,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`."""
         self.supernet.load_state_dict(state["supernet"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.micro_batches.parts = state["parts"]

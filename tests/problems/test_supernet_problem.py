@@ -18,7 +18,7 @@ def problem(parts: Any) -> SupernetProblem:
 
 
 def make(made: Any, objectives: tuple[str, ...] = ("loss",)) -> SupernetProblem:
-    measurer = Measurer(made.supernet, made.data, made.settings.measure, made.memory_format)
+    measurer = Measurer(made.supernet, made.data, made.settings.measure, made.arithmetic)
     complexity = Complexity(made.space, made.data.shape, len(made.data.classes))
     return SupernetProblem(made.space, made.trainer, measurer, complexity, objectives, generations=3)
 

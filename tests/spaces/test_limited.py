@@ -41,7 +41,7 @@ def limited(name: str, **limits: float) -> LimitedSpace:
     return LimitedSpace(space, Priced(space).costs, limits)
 
 
-@pytest.mark.parametrize("name", ["nb-macro", "nb201"])
+@pytest.mark.parametrize("name", ["nb-macro", "nb201", "darts"])
 @given(seed=st.integers(0, 10**6), share=st.floats(0.2, 0.9))
 def test_operators_stay_within_the_limit(name: str, seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)

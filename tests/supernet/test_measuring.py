@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests_support import SMALL_SPACES, same, snapshot
 
-from evonas.augmentation import normalise
+from evonas.augmentation import Normaliser
 from evonas.config import MeasureSettings
 from evonas.supernet.measuring import Measurer
 
@@ -16,7 +16,7 @@ MODES = ["batch", "recalibrate", "running"]
 
 def measurer(made: Any, mode: str, **settings: Any) -> Measurer:
     return Measurer(
-        made.supernet, made.data, MeasureSettings(batch_norm=mode, **settings), made.memory_format  # type: ignore[arg-type]
+        made.supernet, made.data, MeasureSettings(batch_norm=mode, **settings), made.arithmetic  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -79,7 +79,9 @@ def test_batch_statistics_are_those_of_the_fixed_batches(trained: Any) -> None:
     batches = zip(part.images.tensor_split(count), part.labels.tensor_split(count), strict=True)
     with torch.no_grad():
         for images, labels in batches:
-            logits = trained.supernet(normalise(images, trained.data.mean, trained.data.std), genotype)
+            logits = trained.supernet(
+                Normaliser(trained.data.mean, trained.data.std, torch.device("cpu"))(images), genotype
+            )
             wrong += int((logits.argmax(1) != labels).sum())
             loss += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum").double())
     trained.supernet.load_state_dict(kept)

@@ -39,6 +39,7 @@ SMALL_SPACES = {
     "single-path": "space.width=4",
     "nb-macro": "space={name: nb-macro, width: 4, head: 8}",
     "nb201": "space={name: nb201, width: 4, cells: 1}",
+    "darts": "space={name: darts, width: 2, cells: 3, retrain_width: 3, retrain_cells: 4}",
 }
 
 NB201_TABLE = Path(__file__).resolve().parents[3] / "shared" / "benchmarks" / "nb201_cifar.csv"
