@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from evonas import __version__
-from evonas.config import Settings, read_yaml, shipped, shipped_folders, with_assignments
+from evonas.config import Settings, parse_yaml, read_yaml, shipped, shipped_folders, with_assignments
 from evonas.errors import ConfigError, EvonasError, Paused, nearest
 
 STARTED = time.perf_counter()
@@ -110,6 +110,56 @@ def run_command(
         result = runner(settings).start(
             settings, folder, reporter(quiet), Stopwatch(STARTED), Slice(max_seconds, STARTED)
         )
+    _finish(folder, settings, result)
+
+
+@app.command("retrain")
+def retrain_command(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="WHAT", help="A finished RUN, a published network (darts-v2, ...), or a list of genes."),
+    ],
+    top: Annotated[int, typer.Option(min=1, metavar="K", help="Of a RUN: so many networks.")] = 1,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    space: SpaceName = None,
+    config: Config = None,
+    assign: Assign = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of every random draw.")] = None,
+    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="New folder of the run.")] = None,
+    max_seconds: MaxSeconds = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train networks from scratch without a search, into a run folder of their own. A RUN brings its settings along."""
+    from evonas.chosen import found_by, space_of
+
+    run = Path(what)
+    chosen: list[Any]
+    if run.is_dir():
+        chosen = [list(genotype) for genotype in found_by(run, top)]
+        config = config or str(run / "config.yaml")
+    elif what.lstrip().startswith("["):
+        chosen = [parse_yaml(what, "the list of genes")]
+    else:
+        chosen, space = [what], space or space_of(what)
+    more = [("seed", seed), ("device", device)]
+    data = _settings_data(config, dataset, data_dir, space, None, more, assign)
+    for key, value in (("retrain.genotypes", chosen), ("retrain.enabled", True), ("supernet.from", None)):
+        _put(data, key, value)
+    _put(data, "search.init", None)
+    require_own_packages()
+
+    from evonas.experiment import start
+    from evonas.plan import check
+    from evonas.progress import reporter
+    from evonas.slices import Slice
+    from evonas.stopwatch import Stopwatch
+
+    settings = check(data)
+    folder = out or default_out("retrain", settings.dataset.name, settings.seed)
+    with _resumable(folder):
+        result = start(settings, folder, reporter(quiet), Stopwatch(STARTED), Slice(max_seconds, STARTED))
     _finish(folder, settings, result)
 
 

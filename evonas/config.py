@@ -44,6 +44,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Counts = Annotated[tuple[Count, ...], BeforeValidator(_sequence)]
+Genes = Annotated[tuple[int, ...], BeforeValidator(_sequence)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_sequence)]
 
 
@@ -394,6 +395,9 @@ class RetrainSettings(Model):
     """Training from scratch, of the chosen network and of the references it is held against."""
 
     enabled: bool = Field(True, description="false: the run ends with the choice, and no test error is reported")
+    genotypes: Annotated[tuple[str | Genes, ...], BeforeValidator(_sequence), Field(min_length=1)] | None = Field(
+        None, description="networks to train instead of a search, as published names or lists of genes; null: search"
+    )
     top: Count = Field(1, description="networks that compete for the final choice, trained on the weights part alone")
     epochs: Count = Field(30, description="passes over the weights and fitness parts together")
     batch_size: Count = Field(64, description="images a step")

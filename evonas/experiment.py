@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from evonas.arithmetic import Arithmetic, default_precision, set_up
 from evonas.audit import Audit
+from evonas.chosen import genotypes
 from evonas.complexity import Complexity
 from evonas.config import AuditSettings, Settings
 from evonas.data import ImageData, load
@@ -201,6 +202,7 @@ class Experiment:
         self.warmed_up = None if source is None else load_warmed_up(Path(source), settings, self.data.digest)
         self.algorithm = algorithm(settings, self.space, self.problem, self.seeds)
         self.rounds = kind.rounds(settings.search)
+        self.chosen = genotypes(self.space, settings.retrain.genotypes or ())
         self.phase = "warmup"
         self.epoch = 0
         self.generation = 0
@@ -208,7 +210,14 @@ class Experiment:
         self.generations: list[list[Measurement]] = []
         self.final: list[Measurement] = []
         self.finalists = Finalists(
-            self.space, self.data, self.complexity, settings.retrain, self.seeds, self.arithmetic, say=reporter.line
+            self.space,
+            self.data,
+            self.complexity,
+            settings.retrain,
+            self.seeds,
+            self.arithmetic,
+            say=reporter.line,
+            others="network" if self.chosen else "front",
         )
 
     def _latency(self, timed: Mapping[str, float] | None) -> Latency:
@@ -237,9 +246,12 @@ class Experiment:
         state = run.latest()
         if state is None:
             self._tell_forecast()
-        self.stopwatch.ready()
         if state is not None:
             self._restore(state)
+        self.share.begin()
+        self.stopwatch.ready()
+        if self.phase == "warmup" and self.chosen:
+            self.phase = "retrain"
         if self.phase == "warmup":
             self._warm_up()
         if self.phase == "search":
@@ -411,13 +423,13 @@ class Experiment:
     # Retraining -------------------------------------------------------------------------------------------------
 
     def _retrain(self) -> None:
-        ranking = [measurement.genotype for measurement in self.final]
-        front = [m.genotype for m in spread(self._front(), self.settings.retrain.top)]
+        ranking = self.chosen or [measurement.genotype for measurement in self.final]
+        front = self.chosen or [m.genotype for m in spread(self._front(), self.settings.retrain.top)]
         self.finalists.train(ranking, front, self.reporter, self.stopwatch, self._checkpoint, self._save_best)
 
     def _front(self) -> list[Measurement]:
-        """The final front; empty where there is one objective."""
-        return pareto_front(self.final) if len(self.problem.objectives) > 1 else []
+        """The final front; empty where there is one objective, or no search."""
+        return pareto_front(self.final) if self.final and len(self.problem.objectives) > 1 else []
 
     def _save_best(self, genotype: Genotype, training: ScratchTraining) -> None:
         self.run.write_weights("best/model.safetensors", training.weights(), {"weights": "retrained"})
@@ -444,7 +456,7 @@ class Experiment:
     def _finish(self) -> dict[str, Any]:
         seconds = self.stopwatch.seconds()
         best = self._best()
-        measured = next(m for m in self.final if list(m.genotype) == best["genotype"])
+        measured = next((m for m in self.final if list(m.genotype) == best["genotype"]), None)
         device = str(self.device)
         result = {
             **common(self.settings, self.space.name, device, self.generation, self.spent, seconds),
@@ -457,14 +469,15 @@ class Experiment:
             "best": {
                 "genotype": best["genotype"],
                 "architecture": self.space.describe(tuple(best["genotype"])),
-                "supernet_error": measured.details["error"],
+                "supernet_error": None if measured is None else measured.details["error"],
                 **{key: value for key, value in best.items() if key.startswith("test_error")},
                 "params": best["params"],
                 "flops": best["flops"],
-                "objectives": named(self.problem.objectives, measured),
+                "objectives": {} if measured is None else named(self.problem.objectives, measured),
             },
             "choice": self.settings.final.choice,
             "front": self._front_result(),
+            "networks": self.finalists.others if self.chosen else [],
             "references": self.finalists.references,
             "competitors": self.finalists.competitors,
             "unfair": unfair(self.settings),
@@ -477,7 +490,7 @@ class Experiment:
     def _front_result(self) -> dict[str, Any] | None:
         front = self._front()
         volume = measured_hypervolume(front, self.problem.objective_bounds)
-        return front_result(self.space, self.problem.objectives, front, volume, self.finalists.front)
+        return front_result(self.space, self.problem.objectives, front, volume, self.finalists.others)
 
     def _best(self) -> dict[str, Any]:
         """The network that is reported: the retrained one, or without retraining the first of the final measuring."""

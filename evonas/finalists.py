@@ -37,7 +37,9 @@ class Finalists:
         seeds: Seeds,
         arithmetic: Arithmetic,
         say: Say = lambda line: None,
+        others: str = "front",
     ) -> None:
+        """others: what the networks that are reported beside the best are called."""
         self.space = space
         self.settings = settings
         self.trained: list[dict[str, Any]] = []
@@ -46,6 +48,7 @@ class Finalists:
         self._seeds = seeds
         self._arithmetic = arithmetic
         self._say = say
+        self._others = others
         self.micro_batches = 1  # most parts that a step was split into
         self._training: dict[str, Any] | None = None  # the network that is half trained
 
@@ -60,8 +63,8 @@ class Finalists:
     ) -> None:
         """Train what is left to train.
 
-        ranked: genotypes of the final measuring, best first. front: those to report of the front; none where there is
-        one objective.
+        ranked: genotypes of the final measuring, best first. front: those to report of the front, or those that were
+        asked for; none where there is one objective.
         """
         while (job := self._next(ranked, front)) is not None:
             role, genotype, repeat = job
@@ -92,7 +95,7 @@ class Finalists:
         if all((role, repeat) in done for role, _, repeat in jobs):
             chosen = self._chosen(ranked)
             others = [genotype for genotype in front if genotype != chosen]
-            reported = [(f"front {i + 2}", genotype) for i, genotype in enumerate(others)]
+            reported = [(f"{self._others} {i + 2}", genotype) for i, genotype in enumerate(others)]
             reported = [("best", chosen), *reported, *self._references()]
             jobs = [(role, genotype, repeat) for role, genotype in reported for repeat in range(self.settings.seeds)]
         return next(((role, genotype, i) for role, genotype, i in jobs if (role, i) not in done), None)
@@ -151,9 +154,9 @@ class Finalists:
         return [{key: value for key, value in row.items() if key != "repeat"} for row in rows]
 
     @property
-    def front(self) -> list[dict[str, Any]]:
-        """The retrained members of the front beside the best, each as `best`."""
-        return self._reported("front")
+    def others(self) -> list[dict[str, Any]]:
+        """What is reported beside the best, members of the front or networks that were asked for, each as `best`."""
+        return self._reported(self._others)
 
     @property
     def best(self) -> dict[str, Any]:

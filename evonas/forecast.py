@@ -84,6 +84,8 @@ class Forecaster:
         """Seconds of the whole run; warmed_up: its supernet comes from another one."""
         settings = self._settings
         search, supernet = settings.search, settings.supernet
+        if settings.retrain.genotypes is not None:
+            return Forecast(0.0, 0.0, 0.0, self._retraining())
         assert search.population is not None and search.generations is not None
         trainer = self._trainer()
         step = self._step(trainer)
@@ -150,8 +152,9 @@ class Forecaster:
         step = self._seconds([partial(training._step, images, labels, kept, 1e-6)] * TIMED)
         references = settings.references + 1 if settings.references else 0
         several = len(self._settings.problem.objectives or ()) > 1
-        competitors = settings.top if settings.top > 1 and not several else 0
-        reported = ((settings.top if several else 1) + references) * settings.seeds
+        competitors = settings.top if settings.top > 1 and not several and not settings.genotypes else 0
+        chosen = len(settings.genotypes) if settings.genotypes else settings.top if several else 1
+        reported = (chosen + references) * settings.seeds
         batch = min(settings.batch_size, len(part))
         share = len(self._data.weights) / len(part)
         epoch = step * batches_per_epoch(len(part), batch) * batch / size

@@ -48,6 +48,8 @@ def check(data: Mapping[str, Any]) -> Settings:
     else:
         if settings.search.protect and settings.search.algorithm != "nsga2":
             problems.append(f"search.protect is for nsga2 and not for {settings.search.algorithm}; leave it false")
+        if settings.retrain.genotypes is not None and (settings.table.file or not settings.retrain.enabled):
+            problems.append("retrain.genotypes needs retrain.enabled true and no table; they are what is trained")
     if problems:
         raise ConfigError("; ".join(problems))
     return settings

@@ -18,7 +18,7 @@ def common(
     return {
         "complete": True,
         "format": 1,
-        "algorithm": settings.search.algorithm,
+        "algorithm": "retrain" if settings.retrain.genotypes else settings.search.algorithm,
         "dataset": settings.dataset.name,
         "space": space,
         "seed": settings.seed,

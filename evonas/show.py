@@ -89,7 +89,7 @@ def summary(path: Path, result: dict[str, Any]) -> Group:
     if searched is not None:
         table.add_row("best of the table", f"{searched['lowest_test_error']:.2f}", "", "")
     front = result.get("front")
-    for row in front["retrained"] if front else ():
+    for row in (*(front["retrained"] if front else ()), *result.get("networks", ())):
         table.add_row(row["role"], f"{row['test_error']:.2f}", f"{row['params']:,}", f"{row['flops']:,}")
     references = result["references"]
     if references is not None:
@@ -104,7 +104,7 @@ def summary(path: Path, result: dict[str, Any]) -> Group:
         *drawing(best["architecture"]),
         *_front(front),
         *_unfair(result),
-        Text(f"{_source(result)} error {best['supernet_error']:.2f} %, {result['evaluations']} evaluations"),
+        *_measured(result),
         Text(f"{duration(seconds['total'])} on {result['device']}" + (f": {spent}" if spent else "")),
         Text(f"all of it is in {path}"),
     )
@@ -124,6 +124,12 @@ def _front(front: dict[str, Any] | None) -> list[Text]:
             f"generational distance {front['inverted_distance']:.5f}"
         )
     return [Text(line) for line in lines]
+
+
+def _measured(result: dict[str, Any]) -> list[Text]:
+    error = result["best"]["supernet_error"]
+    said = f"{_source(result)} error {error:.2f} %, {result['evaluations']} evaluations" if error is not None else ""
+    return [Text(said)] if said else []
 
 
 def _source(result: dict[str, Any]) -> str:

@@ -26,6 +26,10 @@ class Slice:
         self._last = clock()
         self._longest = 0.0
 
+    def begin(self) -> None:
+        """The work begins now: what was made ready before is no stretch of it."""
+        self._last = self._clock()
+
     def checkpoint(self) -> None:
         """A checkpoint was written. Raises Paused where the slice is over."""
         now = self._clock()

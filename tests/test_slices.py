@@ -70,10 +70,17 @@ def in_slices(settings: Any, run: Path) -> int:
             assert not (run / "result.json").exists()
 
 
-@pytest.mark.parametrize("space", ["single-path", "darts"])
-@pytest.mark.parametrize("algorithm", ["ga", "nsga2"])
-def test_a_chain_of_slices_equals_one_run(tiny: Any, tmp_path: Path, space: str, algorithm: str) -> None:
-    more = ("retrain.seeds=2", "retrain.ema=0.9") if algorithm == "ga" else ()
+@pytest.mark.parametrize(
+    ("space", "algorithm", "more"),
+    [
+        ("single-path", "ga", ("retrain.seeds=2", "retrain.ema=0.9")),
+        ("single-path", "nsga2", ()),
+        ("darts", "ga", ("supernet.epochs=1", "search.generations=2", "search.population=4")),
+    ],
+)
+def test_a_chain_of_slices_equals_one_run(
+    tiny: Any, tmp_path: Path, space: str, algorithm: str, more: tuple[str, ...]
+) -> None:
     settings = tiny(SMALL_SPACES[space], f"search.algorithm={algorithm}", *more)
     start(settings, tmp_path / "whole", Silent())
     assert in_slices(settings, tmp_path / "slices") >= 7

@@ -242,30 +242,29 @@ class DartsSubnet(Subnet):
         self.cells = nn.ModuleList(FixedCell(place, both[place.reduction], shared) for place in places)
         self.classifier = build_classifier(stack.last, classes)
         self.drop_sites = len(places), EDGES
-        self._tapped = stack.auxiliary
+        self._tapped, self._has_auxiliary = stack.auxiliary, auxiliary
         if auxiliary:
             self.auxiliary = AuxiliaryHead(places[stack.auxiliary].outputs, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) to (N, classes)."""
-        logits: Tensor = self.classifier(self._outputs(images, None)[-1])
+        logits: Tensor = self.classifier(self._run(images, None)[0])
         return logits
 
     def training_outputs(self, images: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Logits of the network, and of its auxiliary head where it has one; kept: (cells, 8, N)."""
-        outputs = self._outputs(images, kept)
-        second = self.auxiliary(outputs[self._tapped]) if hasattr(self, "auxiliary") else None
-        return self.classifier(outputs[-1]), second
+        last, tapped = self._run(images, kept)
+        return self.classifier(last), self.auxiliary(tapped) if self._has_auxiliary else None
 
-    def _outputs(self, images: Tensor, kept: Tensor | None) -> list[Tensor]:
-        """The outputs of the cells."""
+    def _run(self, images: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The last cell's output, and that which the auxiliary head reads; no other is held longer than needed."""
         before = previous = self.stem(images)
-        outputs = []
+        tapped = None
         for index, cell in enumerate(self.cells):
-            output = cell(before, previous, None if kept is None else kept[index])
-            before, previous = previous, output
-            outputs.append(output)
-        return outputs
+            before, previous = previous, cell(before, previous, None if kept is None else kept[index])
+            if self._has_auxiliary and index == self._tapped:
+                tapped = previous
+        return previous, tapped
 
 
 def build_classifier(inputs: int, classes: int) -> nn.Module:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -92,7 +92,10 @@ def pareto_front(measurements: Sequence[Measurement]) -> list[Measurement]:
     return list({m.objectives: m for m in reversed(front)}.values())[::-1]
 
 
-def spread(front: Sequence[Measurement], most: int) -> list[Measurement]:
+Member = TypeVar("Member")
+
+
+def spread(front: Sequence[Member], most: int) -> list[Member]:
     """At most `most` members of a front that is in order, both ends among them where there is room, evenly by place."""
     if most >= len(front):
         return list(front)
