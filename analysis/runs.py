@@ -84,6 +84,12 @@ class Run:
         """The seed, or None where no file tells it."""
         return self.settings.get("seed", self.result.get("seed"))
 
+    @property
+    def unfair(self) -> tuple[str, ...]:
+        """Settings by which fitness of different supernet states was compared; empty where it was not."""
+        reasons = self.result.get("unfair")
+        return tuple(map(str, reasons)) if isinstance(reasons, list) else ()
+
     def figure(self, *keys: str) -> float:
         """A number of result.json by its keys, as in figure("best", "test_error"); nan where there is none."""
         return _number(_look(self.result, *keys))
@@ -94,29 +100,28 @@ class Run:
 
     @property
     def reductions(self) -> tuple[str, ...]:
-        """In what the run is smaller than what published results on its data set come from; empty where in nothing.
+        """In what a finished run is smaller than what published results on its data set come from, or may be.
 
         That is: fewer training images than the data set has, smaller images, fewer retraining epochs than the data
-        set's shipped settings with full budgets, or a CPU, whose days are no GPU-days. A cheaper search is no
-        reduction: its cost is part of the result. There is no such rule for data sets without published results, nor for
-        the search of a table.
+        set's shipped settings with full budgets, or a CPU, whose days are no GPU-days; what its files do not tell is
+        held to be reduced. A cheaper search is no reduction: its cost is part of the result. Empty where there is none,
+        for data sets without published results, and for the search of a table.
         """
         if self.dataset not in TRAINING_IMAGES or self.table:
             return ()
         found = []
         whole = TRAINING_IMAGES[self.dataset]
         images = self.figure("images", "weights") + self.figure("images", "fitness")
-        images = self.setting("dataset", "train_images") if math.isnan(images) else images
-        if images < whole:
-            found.append(f"{images:,.0f} of {whole:,} training images")
+        if not images >= whole:
+            found.append(f"{_shown(images)} of {whole:,} training images")
         side, size = DATASETS[self.dataset].size, self.setting("dataset", "image_size")
         if side is not None and size < side:
             found.append(f"images of {size:.0f}x{size:.0f} instead of {side}x{side} pixels")
-        most, epochs = _full_epochs(self.dataset), self.setting("retrain", "epochs")
-        if epochs < most:
-            found.append(f"{epochs:,.0f} of {most:,} retraining epochs")
-        if self.device.startswith("cpu"):
-            found.append("computed on a CPU")
+        full, epochs = _full_epochs(self.dataset), self.setting("retrain", "epochs")
+        if not epochs >= full:
+            found.append(f"{_shown(epochs)} of {full:,} retraining epochs")
+        if not self.device or self.device.startswith("cpu"):
+            found.append("computed on a CPU" if self.device else "computed on unknown hardware")
         return tuple(found)
 
 
@@ -152,8 +157,8 @@ class RunGroup:
 
     @property
     def reductions(self) -> tuple[str, ...]:
-        """In what any of the runs is smaller than what published results come from (see Run.reductions)."""
-        return tuple(dict.fromkeys(reason for run in self.runs for reason in run.reductions))
+        """In what any of the finished runs is smaller than what published results come from (see Run.reductions)."""
+        return tuple(dict.fromkeys(reason for run in self.finished for reason in run.reductions))
 
 
 def read_run(path: Path) -> Run:
@@ -221,6 +226,10 @@ def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         return math.nan
     return float(value)
+
+
+def _shown(count: float) -> str:
+    return "an unknown number" if math.isnan(count) else f"{count:,.0f}"
 
 
 @cache
