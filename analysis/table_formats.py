@@ -121,15 +121,19 @@ def latex(table: PrintTable) -> str:
     """A table in LaTeX, by booktabs: a document that compiles as it is, of which a paper can \\input the table."""
     width = len(table.columns)
     layout = "".join("r" if column in table.right else "l" for column in range(1, width))
-    lines = [PREAMBLE + r"\begin{table*}[tp]", r"\centering", rf"\caption{{{escaped_latex(table.caption)}}}"]
-    lines += [rf"\label{{tab:{table.name}}}", r"\footnotesize", rf"\begin{{tabular}}{{p{{0.4\linewidth}}{layout}}}"]
+    lines = [PREAMBLE + r"\begin{table*}[!htp]", r"\centering", rf"\caption{{{escaped_latex(table.caption)}}}"]
+    lines += [
+        rf"\label{{tab:{table.name}}}",
+        r"\smallskip\footnotesize\setlength\tabcolsep{4pt}",
+        rf"\begin{{tabular}}{{p{{0.38\linewidth}}{layout}}}",
+    ]
     lines += [r"\toprule", _tex_row(map(escaped_latex, table.columns))]
     for heading, rows in table.groups:
         lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{escaped_latex(heading)}}}}} \\"]
         for row in rows:
             first, *others = map(escaped_latex, row.cells)
             lines.append(_tex_row([first + (rf"\textsuperscript{{{row.mark}}}" if row.mark else ""), *others]))
-    lines += [r"\bottomrule", r"\end{tabular}", "", r"\raggedright\scriptsize"]
+    lines += [r"\bottomrule", r"\end{tabular}", "", r"\smallskip\raggedright\scriptsize"]
     lines += [rf"\textsuperscript{{{letter}}} {escaped_latex(note)}." for letter, note in table.notes]
     lines += [rf"{escaped_latex(remark)}." for remark in table.remarks]
     lines.append(r"\end{table*}")
