@@ -43,7 +43,7 @@ def write_tables(out: Path, groups: Sequence[RunGroup] = (), peers: pd.DataFrame
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            (out / name).write_text(text, encoding="utf-8", newline="\n")
+            (out / name).write_text(text, encoding="utf-8", errors="replace", newline="\n")
     except OSError as error:
         raise AnalysisError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
     return [out / name for name in texts]

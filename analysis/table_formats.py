@@ -37,8 +37,8 @@ class PrintTable:
 
 
 def plain(text: str) -> str:
-    """Text in one line: runs of white space and control characters become one space."""
-    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()
+    """Text in one line: runs of white space and of characters that control a display become one space."""
+    return re.sub(r"[\s\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+", " ", text).strip()
 
 
 # Markdown -----------------------------------------------------------------------------------------------------------
@@ -80,7 +80,8 @@ def _md_row(cells: Iterable[str]) -> str:
 
 # LaTeX --------------------------------------------------------------------------------------------------------------
 
-PREAMBLE = r"""% Compiles as it is. \input in a paper gives the table alone: the paper loads booktabs and url.
+PREAMBLE = r"""% Compiles as it is. \input in a paper gives the table alone: the paper loads booktabs, url, and fontenc with
+% T1 for names beyond ASCII.
 \expandafter\ifx\csname @twoclasseserror\endcsname\documentclass\else % a paper has had its \documentclass
   \documentclass[a4paper]{article}
   \usepackage[margin=15mm]{geometry}
@@ -108,7 +109,7 @@ TEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "`": r"\textasciigrave{}",
-    '"': r"\textquotedbl{}",
+    '"': r"{\char34}",
     "-": "-{}",  # no two hyphens become a dash
     "[": "{[}",  # none of these is an argument of the \\ before
     "*": "{*}",
@@ -189,7 +190,8 @@ th[scope="rowgroup"] {{ font-style: italic; font-weight: normal; }}
 
 def html_page(table: PrintTable) -> str:
     """A table as an HTML page that needs nothing else."""
-    lines = ['<div class="wide" tabindex="0">', "<table>", f"<caption>{escaped_html(table.caption)}</caption>"]
+    lines = ['<div class="wide" role="region" aria-label="table" tabindex="0">', "<table>"]
+    lines.append(f"<caption>{escaped_html(table.caption)}</caption>")
     lines += ["<thead>", _html_row("th", table.columns, table.right), "</thead>"]
     for heading, rows in table.groups:
         lines.append(
