@@ -80,8 +80,8 @@ def _md_row(cells: Iterable[str]) -> str:
 
 # LaTeX --------------------------------------------------------------------------------------------------------------
 
-PREAMBLE = r"""% Compiles as it is. \input in a paper gives the table alone: the paper loads booktabs, url, and fontenc with
-% T1 for names beyond ASCII.
+PREAMBLE = r"""% Compiles as it is. \input in a paper gives the table alone: the paper loads booktabs, url, and
+% fontenc with T1 for names beyond ASCII.
 \expandafter\ifx\csname @twoclasseserror\endcsname\documentclass\else % a paper has had its \documentclass
   \documentclass[a4paper]{article}
   \usepackage[margin=15mm]{geometry}
