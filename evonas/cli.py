@@ -271,6 +271,32 @@ def ablate_command(
     _print_ablation(out, tables)
 
 
+@app.command("tables")
+def tables_command(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the tables.")],
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="RUN", help="Runs to put beside; seeds of one go together.")
+    ] = None,
+    peers: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV like analysis/peers.csv: replaces rows of its keys, adds the others."),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Compare runs with published methods: cifar10, cifar100 and summary as CSV, Markdown, LaTeX and HTML."""
+    require_own_packages()
+    from analysis.peers import load_peers
+    from analysis.runs import read_runs
+    from analysis.table_files import write_tables
+    from analysis.tables import left_out
+
+    groups = read_runs(runs or [])
+    write_tables(out, groups, load_peers(peers))
+    for line in left_out(groups):
+        typer.echo(f"left out: {line}")
+    typer.echo(f"all of it is in {out}: cifar10, cifar100 and summary, each as .csv, .md, .tex and .html")
+
+
 @app.command("datasets")
 def datasets_command(quiet: Quiet = False) -> None:
     """List the data sets."""
