@@ -40,6 +40,14 @@ def test_the_snippet_of_a_problem_from_outside_runs() -> None:
     assert len({member.objectives for member in names["front"]}) >= 10
 
 
+def test_the_snippet_of_the_comparison_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(from analysis.*?)```", README, flags=re.DOTALL)
+    runs = '[Path("runs/ga-cifar10-0"), Path("runs/ga-cifar10-1")]'
+    assert runs in code
+    exec(code.replace(runs, "[]"), {})
+    assert "hand-crafted" in capsys.readouterr().out
+
+
 def test_every_settings_file_that_is_named_is_shipped() -> None:
     named = set(re.findall(r"--config ([a-z0-9_-]+)", README))
     assert named and named <= NAMES
