@@ -309,8 +309,6 @@ def datasets_command(quiet: Quiet = False) -> None:
 @app.command("spaces")
 def spaces_command(quiet: Quiet = False) -> None:
     """List the search spaces, with their default size and settings."""
-    from math import prod
-
     from evonas.config import SPACE_SETTINGS
     from evonas.spaces import SPACES, build_space
 
@@ -318,7 +316,7 @@ def spaces_command(quiet: Quiet = False) -> None:
         settings = settings_type()  # type: ignore[call-arg]
         built = build_space(settings)
         summary = (SPACES[name].__doc__ or "").splitlines()[0]
-        typer.echo(f"{name}: {summary} {built.n_genes} genes, {prod(built.cardinalities):,} genotypes by default.")
+        typer.echo(f"{name}: {summary} {built.n_genes} genes, {built.size:,} genotypes by default.")
         for key, field in settings_type.model_fields.items():
             if key != "name":
                 typer.echo(f"  space.{key} = {getattr(settings, key)}: {field.description}")

@@ -261,9 +261,7 @@ class Experiment:
         return self._finish()
 
     def _tell_forecast(self) -> None:
-        forecaster = Forecaster(
-            self.settings, self.space, self.supernet, self.data, self.arithmetic, lambda g: self.complexity.of(g).flops
-        )
+        forecaster = Forecaster(self.settings, self.space, self.supernet, self.data, self.arithmetic)
         for line in forecaster.forecast(self.warmed_up is not None).lines(self.settings):
             self.reporter.line(line)
 

@@ -18,14 +18,15 @@ from evonas.networks import Supernet
 from evonas.progress import duration
 from evonas.retrain import ScratchTraining
 from evonas.seeding import Seeds
-from evonas.spaces.base import Genotype, Space
+from evonas.spaces.base import Space
 from evonas.supernet.measuring import Measurer
 from evonas.supernet.training import BatchSource, SupernetTrainer
 
-MULTIPLY_ADDS = 2e10  # of a timed step on a CPU at most; a larger batch is cut and scaled
 TIMED = 3  # steps of a round, each of another path
-ROUNDS = 2
+FEWEST = 8  # images that timing begins with on a CPU
+A_WHILE = 0.3  # seconds of a step that are enough to tell its time by
 LONG = 12 * 3600.0
+Step = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def _smaller(settings: Settings) -> str:
 
 
 class Forecaster:
-    """Times the steps of a run on copies. genotypes: a few random ones. flops: multiply-adds of a network."""
+    """Times the steps of a run on copies, at a few random genotypes."""
 
     def __init__(
         self,
@@ -71,14 +72,12 @@ class Forecaster:
         supernet: Supernet,
         data: ImageData,
         arithmetic: Arithmetic,
-        flops: Callable[[Genotype], int],
     ) -> None:
         self._settings, self._space, self._data, self._arithmetic = settings, space, data, arithmetic
         self._supernet = copy.deepcopy(supernet)
         self._seeds = Seeds(settings.seed)
         rng = np.random.default_rng(0)
         self._genotypes = [space.sample(rng) for _ in range(TIMED)]
-        self._flops = max(flops(genotype) for genotype in self._genotypes)
 
     def forecast(self, warmed_up: bool) -> Forecast:
         """Seconds of the whole run; warmed_up: its supernet comes from another one."""
@@ -100,12 +99,6 @@ class Forecaster:
             retrain=self._retraining() if settings.retrain.enabled else 0.0,
         )
 
-    def _images(self, batch: int) -> int:
-        """Images of a timed batch."""
-        if self._arithmetic.device.type == "cuda":
-            return batch
-        return max(2, min(batch, int(MULTIPLY_ADDS / (3 * max(1, self._flops)))))
-
     def _trainer(self) -> SupernetTrainer:
         settings = self._settings
         return SupernetTrainer(
@@ -119,54 +112,76 @@ class Forecaster:
         )
 
     def _step(self, trainer: SupernetTrainer) -> float:
-        batch = min(self._settings.supernet.batch_size, len(self._data.weights))
-        size = self._images(batch)
+        part, settings = self._data.weights, self._settings.supernet
         source = BatchSource(self._data, self._seeds, self._arithmetic)
-        images, labels = next(source.epoch(self._data.weights, size, "forecast", 0))
+        images, labels = next(source.epoch(part, settings.batch_size, "forecast", 0))
         self._supernet.train()
-        steps = [partial(trainer._step, images, labels, [genotype], 1e-6) for genotype in self._genotypes]
-        paths = max(self._space.cardinalities) if self._settings.supernet.sampler == "fair" else 1
-        return self._seconds(steps) * batch / size * paths
+
+        def steps(size: int) -> list[Step]:
+            batch = self._arithmetic.laid_out(images[:size]), labels[:size]
+            return [partial(trainer._step, *batch, [genotype], 1e-6) for genotype in self._genotypes]
+
+        paths = max(self._space.cardinalities) if settings.sampler == "fair" else 1
+        return self._seconds(steps, len(labels)) * paths
 
     def _measurement(self) -> float:
         fitness, measure = self._data.fitness, self._settings.measure
-        first, _ = next(iter(fixed_batches(fitness, self._images(measure.batch_size))))
-        few = Part(fitness.images[: len(first)], fitness.labels[: len(first)])
-        protocol = measure.model_copy(update={"batch_size": len(few), "calibration_images": len(few)})
-        measurer = Measurer(self._supernet, replace(self._data, fitness=few), protocol, self._arithmetic)
-        seconds = self._seconds([partial(measurer.measure, [genotype]) for genotype in self._genotypes])
+
+        def steps(size: int) -> list[Step]:
+            few = Part(fitness.images[:size], fitness.labels[:size])
+            protocol = measure.model_copy(update={"batch_size": size, "calibration_images": size})
+            measurer = Measurer(self._supernet, replace(self._data, fitness=few), protocol, self._arithmetic)
+            return [partial(measurer.measure, [genotype]) for genotype in self._genotypes]
+
+        batch = len(next(iter(fixed_batches(fitness, measure.batch_size)))[1])
         calibrated = measure.calibration_images if measure.batch_norm == "recalibrate" else 0
         passes = 2 if calibrated else 1
-        return seconds * (len(fitness) + calibrated) / (passes * len(few))
+        return self._seconds(steps, batch) * (len(fitness) + calibrated) / (passes * batch)
 
     def _retraining(self) -> float:
         """Of all networks: the competitors, on the weights part, and what is reported, on both parts."""
-        settings = self._settings.retrain
-        part = self._data.train
-        size = self._images(min(settings.batch_size, len(part)))
-        timed = settings.model_copy(update={"batch_size": size, "compile": False})
+        settings, part = self._settings.retrain, self._data.train
+        plain = settings.model_copy(update={"compile": False})
         training = ScratchTraining(
-            self._space, self._genotypes[0], self._data, part, timed, self._seeds, self._arithmetic
+            self._space, self._genotypes[0], self._data, part, plain, self._seeds, self._arithmetic
         )
         images, labels, kept = next(iter(training._batches()))
-        step = self._seconds([partial(training._step, images, labels, kept, 1e-6)] * TIMED)
-        references = settings.references + 1 if settings.references else 0
-        several = len(self._settings.problem.objectives or ()) > 1
-        competitors = settings.top if settings.top > 1 and not several and not settings.genotypes else 0
-        chosen = len(settings.genotypes) if settings.genotypes else settings.top if several else 1
-        reported = (chosen + references) * settings.seeds
-        batch = min(settings.batch_size, len(part))
+
+        def steps(size: int) -> list[Step]:
+            batch = self._arithmetic.laid_out(images[:size]), labels[:size], None if kept is None else kept[..., :size]
+            return [partial(training._step, *batch, 1e-6)] * TIMED
+
+        epoch = self._seconds(steps, len(labels)) * batches_per_epoch(len(part), settings.batch_size)
         share = len(self._data.weights) / len(part)
-        epoch = step * batches_per_epoch(len(part), batch) * batch / size
+        reported, competitors = self._networks()
         return epoch * settings.epochs * (reported + competitors * share)
 
-    def _seconds(self, steps: Sequence[Callable[[], object]]) -> float:
-        """Mean seconds of the steps, of the fastest round but the first, in which all is made ready."""
+    def _networks(self) -> tuple[int, int]:
+        """How many trainings are reported, and how many compete before."""
+        settings = self._settings.retrain
+        references = settings.references + 1 if settings.references else 0
+        several = len(self._settings.problem.objectives or ()) > 1
+        chosen = len(settings.genotypes) if settings.genotypes else settings.top if several else 1
+        competitors = settings.top if settings.top > 1 and not several and not settings.genotypes else 0
+        return (chosen + references) * settings.seeds, competitors
+
+    def _seconds(self, steps: Callable[[int], Sequence[Step]], batch: int) -> float:
+        """Mean seconds of the steps for a whole batch, from as many images of it as take a while to work through.
+
+        On a GPU that is the batch at once: it is faster the more it has to do.
+        """
+        size = batch if self._arithmetic.device.type == "cuda" else min(batch, FEWEST)
+        while (seconds := self._fastest(steps(size))) < A_WHILE and size < batch:
+            size = min(batch, 4 * size)
+        return seconds * batch / size
+
+    def _fastest(self, steps: Sequence[Step]) -> float:
+        """Mean seconds of the steps, of the faster of two rounds: in the first all is made ready."""
         rounds = []
-        for _ in range(1 + ROUNDS):
+        for _ in range(2):
             begin = time.perf_counter()
             for step in steps:
                 step()
             self._arithmetic.finish()
             rounds.append(time.perf_counter() - begin)
-        return min(rounds[1:]) / len(steps)
+        return min(rounds) / len(steps)

@@ -113,9 +113,7 @@ def test_a_forecast_touches_nothing(tiny: Any, space: str, statistics: str) -> N
     made = Experiment(settings, Silent(), Stopwatch())
     before = {name: tensor.clone() for name, tensor in made.supernet.state_dict().items()}
     outside = torch.get_rng_state()
-    forecaster = Forecaster(
-        settings, made.space, made.supernet, made.data, made.arithmetic, lambda g: made.complexity.of(g).flops
-    )
+    forecaster = Forecaster(settings, made.space, made.supernet, made.data, made.arithmetic)
     found = forecaster.forecast(warmed_up=False)
     assert same(before, dict(made.supernet.state_dict()))
     assert all(parameter.grad is None for parameter in made.supernet.parameters())
@@ -125,12 +123,20 @@ def test_a_forecast_touches_nothing(tiny: Any, space: str, statistics: str) -> N
     assert forecaster.forecast(warmed_up=True).warmup == 0
 
 
-def test_a_large_batch_is_cut_on_a_cpu(tiny: Any) -> None:
-    settings = effective(tiny("retrain.batch_size=200"))
+def test_no_more_images_are_timed_than_take_a_while(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = effective(tiny())
     made = Experiment(settings, Silent(), Stopwatch())
-    for flops, images in ((1, 200), (10**8, 66), (10**12, 2)):
-        forecaster = Forecaster(settings, made.space, made.supernet, made.data, made.arithmetic, lambda g, f=flops: f)
-        assert forecaster._images(200) == images
+    forecaster = Forecaster(settings, made.space, made.supernet, made.data, made.arithmetic)
+    sizes: list[int] = []
+
+    def steps(size: int) -> list[Any]:
+        sizes.append(size)
+        return []
+
+    monkeypatch.setattr(forecaster, "_fastest", lambda steps: 0.01 * sizes[-1])
+    assert forecaster._seconds(steps, 100) == pytest.approx(1.0)
+    assert forecaster._seconds(steps, 6) == pytest.approx(0.06)
+    assert sizes == [8, 32, 6]
 
 
 @pytest.mark.parametrize(("dataset", "way_out"), [("cifar10", True), ("imagefolder", False)])
@@ -146,10 +152,8 @@ def test_days_on_a_cpu_are_said_and_smaller_settings_named(dataset: str, way_out
 def test_a_forecast_counts_what_the_run_will_do(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = effective(tiny("search.generations=3", "retrain.epochs=2"))
     made = Experiment(settings, Silent(), Stopwatch())
-    forecaster = Forecaster(
-        settings, made.space, made.supernet, made.data, made.arithmetic, lambda g: made.complexity.of(g).flops
-    )
-    monkeypatch.setattr(forecaster, "_seconds", lambda steps: 1.0)
+    forecaster = Forecaster(settings, made.space, made.supernet, made.data, made.arithmetic)
+    monkeypatch.setattr(forecaster, "_seconds", lambda steps, batch: 1.0)
     found = forecaster.forecast(warmed_up=False)
     steps = made.trainer.steps_per_epoch
     assert found.warmup == steps * 2

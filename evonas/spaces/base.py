@@ -45,6 +45,11 @@ class Space(ABC):
         return len(self.cardinalities)
 
     @property
+    def size(self) -> int:
+        """Number of genotypes: all combinations of genes, unless a space counts better."""
+        return math.prod(self.cardinalities)
+
+    @property
     def units(self) -> tuple[slice, ...]:
         """The genes that operators move together, in order; a unit is one gene unless a space says otherwise."""
         return tuple(slice(i, i + 1) for i in range(self.n_genes))

@@ -10,6 +10,7 @@ other, the smaller input first. The operation `none`, which the paper's relaxati
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations
@@ -37,6 +38,11 @@ class DartsSpace(Space):
         """(inputs, operations) twice a node, for the nodes of both cells."""
         cell = tuple(n for node in range(NODES) for n in 2 * (2 + node, len(OPERATIONS)))
         return len(CELLS) * cell
+
+    @property
+    def size(self) -> int:
+        """Number of valid genotypes: pairs of inputs and two operations for each node."""
+        return math.prod(math.comb(inputs, 2) * len(OPERATIONS) ** 2 for inputs in self.cardinalities[::4])
 
     @property
     def units(self) -> tuple[slice, ...]:

@@ -21,6 +21,7 @@ CELL = 4 * NODES
 def test_a_genotype_has_32_genes_in_8_units() -> None:
     assert SPACE.n_genes == 32
     assert len(SPACE.units) == 8
+    assert SPACE.size == (1 * 3 * 6 * 10 * 7**8) ** 2
     assert SPACE.cardinalities[:CELL] == (2, 7, 2, 7, 3, 7, 3, 7, 4, 7, 4, 7, 5, 7, 5, 7)
 
 
