@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -94,7 +95,7 @@ class ScratchTraining:
         self.epoch += 1
         return mean
 
-    def _batches(self) -> Any:
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """Images, labels (N,) or probabilities (N, classes), and what drop-path keeps, of one epoch."""
         settings, name = self.settings, self._name
         mixed = mixing(settings, self._classes, self._seeds.number(f"{name}.mixing", self.epoch))
@@ -104,16 +105,17 @@ class ScratchTraining:
         for images, labels in self._source.epoch(
             self._part, settings.batch_size, name, self.epoch, cut=settings.cutout, policy=applied
         ):
-            yield *mixed(images, labels), self._kept(len(labels), draws)
+            images, targets = mixed(images, labels)
+            yield images, targets, self._kept(len(labels), draws)
 
     def _kept(self, images: int, draws: torch.Generator) -> Tensor | None:
         """By what the outputs of edges are multiplied, (*drop_sites, images): 0, or 1 over the probability to be kept.
 
         The probability to be dropped grows from 0 in the first epoch, by as much each epoch (DARTS, cnn/train.py).
         """
-        dropped = (self.settings.drop_path or 0.0) * self.epoch / self.settings.epochs
         if not self.settings.drop_path:
             return None
+        dropped = self.settings.drop_path * self.epoch / self.settings.epochs
         sites = (*self.model.drop_sites, images)
         keep = 1.0 - dropped
         return torch.rand(sites, generator=draws, device=draws.device).lt_(keep).div_(keep)
@@ -133,7 +135,7 @@ class ScratchTraining:
             self._average.update(self.model)
         return loss
 
-    def _guarded(self, images: int, part: Any) -> Tensor:
+    def _guarded(self, images: int, part: Callable[[slice, float], Tensor]) -> Tensor:
         """The step in micro-batches, and without the compiler where the first compiled step fails."""
         compiled = self._compiled
         try:
