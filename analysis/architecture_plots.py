@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from analysis.architecture import Block, Edge, cells, chain
 from analysis.cell_layout import ROW, placed
-from analysis.figures import BLACK, BLUE, COLUMN, GREEN, GREY, figure, shortened, styled
+from analysis.figures import BLACK, BLUE, COLUMN, GREEN, GREY, SMALL, figure, shortened, styled
 
 LINES = 60  # of a list, at most
 LETTERS = 56  # of a line
@@ -51,7 +51,7 @@ def _chain(stages: Sequence[Sequence[Block]]) -> Figure:
     before: tuple[float, float] | None = None
     for number, row in enumerate(rows):
         if number == 0 or row[0].stride > 1 or row[0].inputs != row[0].outputs:
-            axes.text(0, y, f"{row[-1].outputs:,} channels", va="center", fontsize=6.5)
+            axes.text(0, y, f"{row[-1].outputs:,} channels", va="center", fontsize=SMALL)
         for place, block in enumerate(row):
             x = STAGE + width / 2 + place * (width + GAP)
             _block(axes, block, x, y, width)
@@ -85,7 +85,7 @@ def _block(axes: Axes, block: Block, x: float, y: float, width: float) -> None:
     )
     axes.add_patch(box)
     text = block.operation + (f"\nstride {block.stride}" if block.stride > 1 else "")
-    axes.text(x, y, text, ha="center", va="center", fontsize=6.5, linespacing=1.1)
+    axes.text(x, y, text, ha="center", va="center", fontsize=SMALL, linespacing=1.1)
 
 
 def _cells(graphs: dict[str, list[Edge]]) -> Figure:
@@ -99,7 +99,7 @@ def _cells(graphs: dict[str, list[Edge]]) -> Figure:
         ends = f"input 0, output {last}"
         if name:
             ends = f"inputs 0 and 1 from the two cells before, output {inner[0]} to {last} joined"
-        axes.text(0, top, f"{name} cell: {ends}".strip(), va="top", fontsize=6.5)
+        axes.text(0, top, f"{name} cell: {ends}".strip(), va="top", fontsize=SMALL)
         _cell(axes, edges, size, top - 0.3)
         top -= CAPTION + ROW * size
     return made
@@ -111,7 +111,7 @@ def _cell(axes: Axes, edges: Sequence[Edge], size: int, top: float) -> None:
     targets = {edge.target for edge in edges}
     for node in range(size):
         box = {"boxstyle": "circle,pad=0.25", "facecolor": "white" if node in targets else "#DDDDDD", "linewidth": 0.7}
-        axes.text(middle, top - ROW * node, str(node), ha="center", va="center", bbox=box, zorder=4, fontsize=6.5)
+        axes.text(middle, top - ROW * node, str(node), ha="center", va="center", bbox=box, zorder=4, fontsize=SMALL)
     for edge, place in zip(edges, placed(edges), strict=True):
         colour, line, _ = KINDS[_kind(edge.operation)]
         path = [(middle + x, top - y) for x, y in place.path]
@@ -123,7 +123,7 @@ def _cell(axes: Axes, edges: Sequence[Edge], size: int, top: float) -> None:
             edge.operation,
             ha="center",
             va="center",
-            fontsize=6.5,
+            fontsize=SMALL,
             color=BLACK if _kind(edge.operation) != "none" else "#666666",
             bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "linewidth": 0},
             zorder=3,
@@ -136,7 +136,7 @@ def _list(phrases: Sequence[str]) -> Figure:
         lines.append(f"… and {len(phrases) - LINES:,} more")
     made, axes = _canvas(0.25 + 0.13 * len(lines))
     for number, line in enumerate(lines):
-        axes.text(0, -0.1 - 0.13 * number, line, va="top", fontsize=6.5)
+        axes.text(0, -0.1 - 0.13 * number, line, va="top", fontsize=SMALL)
     return made
 
 

@@ -19,6 +19,7 @@ from evonas.errors import AnalysisError
 BLACK, BLUE, VERMILION, GREEN, GREY = "#000000", "#0072B2", "#D55E00", "#009E73", "#999999"
 SUFFIXES = (".svg", ".png")
 COLUMN = 3.4  # inches: width of one of two columns in print
+SMALL = 6.5  # points: the smallest letters
 FONT = "DejaVu Sans"  # comes with matplotlib, so that it is there on every machine
 
 # Nothing of the user's own style, no formulas in text from files, and the same data give the same bytes.
@@ -30,9 +31,9 @@ STYLE = style.context(
             "font.size": 7,
             "axes.titlesize": 7,
             "figure.titlesize": 7,
-            "legend.fontsize": 6.5,
-            "xtick.labelsize": 6.5,
-            "ytick.labelsize": 6.5,
+            "legend.fontsize": SMALL,
+            "xtick.labelsize": SMALL,
+            "ytick.labelsize": SMALL,
             "axes.linewidth": 0.6,
             "lines.linewidth": 1.0,
             "lines.markersize": 3.5,
@@ -52,8 +53,9 @@ def styled(make: Callable[P, Figure]) -> Callable[P, Figure]:
     @STYLE
     def settled(*args: P.args, **kwargs: P.kwargs) -> Figure:
         made = make(*args, **kwargs)
-        for _ in range(2):  # the first may change the ticks, which need other room then
-            made.draw_without_rendering()
+        for axes in made.axes:
+            axes.tick_params(labelsize=SMALL)  # of ticks too that matplotlib makes later, outside of the style
+        made.draw_without_rendering()
         made.set_layout_engine("none")
         return made
 

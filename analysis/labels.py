@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 
-from analysis.figures import GREY
+from analysis.figures import GREY, SMALL
 
 # Lengths are in points, 1/72 inch.
 DISTANCES = (
@@ -51,12 +51,11 @@ def place_labels(
     radii: np.ndarray,
     *,
     avoid: Sequence[np.ndarray] = (),
-    size: float = 6.5,
 ) -> list[Annotation]:
     """Write `texts` beside the points `places` (n, 2), in data coordinates; returns those of them that found room.
 
     radii: of the markers of the points, (n,), in points. avoid: lines, each (m, 2), and single points (1, 2) that
-    labels keep off where they can. size: of the font. The layout of the figure is settled by this: whatever else has
+    labels keep off where they can. The layout of the figure is settled by this: whatever else has
     room in it has to be there before. Greedy: the labels of the most crowded points first, each at the nearest of a
     fixed set of places around its point that is free; once more with those first that found no room.
     """
@@ -67,7 +66,7 @@ def place_labels(
     unit = made.dpi / 72
     halo = [withStroke(linewidth=1.2, foreground="white")]
     notes = [
-        axes.annotate(text, place, (0, 0), textcoords="offset points", fontsize=size, zorder=5, path_effects=halo)
+        axes.annotate(text, place, (0, 0), textcoords="offset points", fontsize=SMALL, zorder=5, path_effects=halo)
         for text, place in zip(texts, places, strict=True)
     ]
     boxes = [note.get_window_extent() for note in notes]

@@ -15,7 +15,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from analysis.figures import BLACK, BLUE, COLUMN, GREEN, GREY, VERMILION, figure, shortened, styled
+from analysis.figures import BLACK, BLUE, COLUMN, GREEN, GREY, SMALL, VERMILION, figure, shortened, styled
 from analysis.labels import place_labels
 from analysis.peers import CATEGORIES, DATASETS, load_peers
 from analysis.runs import RunGroup
@@ -76,7 +76,7 @@ def error_figure(dataset: str, cost: str, groups: Sequence[RunGroup] = (), peers
     ]
     axes.set_xlabel(axis.label)
     axes.set_ylabel(f"test error on {DATASETS[dataset]} (%)")
-    made.suptitle(_caption(known, len(of_set), dataset, axis), x=0.01, ha="left", fontsize=6.5)
+    made.suptitle(_caption(known, len(of_set), dataset, axis), x=0.01, ha="left", fontsize=SMALL)
     made.legend(loc="outside lower center", ncols=2)
     xy = [axis.column, "error_pct"]
     radii = np.sqrt([LOOKS[group][-1] for group in placed["group"]]) / 2
