@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.peers import CATEGORIES, DATASETS, load_peers
 from analysis.runs import RunGroup
 from analysis.table_formats import FORMATS, PrintTable, Row
-from analysis.tables import comparison, left_out, lower_errors, names, source_keys, summary
+from analysis.tables import GROUPS, comparison, left_out, lower_errors, names, source_keys, summary
 from evonas.errors import AnalysisError
 
 HEADINGS = {"target": "The target paper", "evonas": "evonas runs: mean and deviation over seeds"}
@@ -65,8 +65,9 @@ def comparison_table(dataset: str, frame: pd.DataFrame, peers: pd.DataFrame, rem
     marks = _letters(notes)
     rows = [Row(_cells(row), mark) for (_, row), mark in zip(frame.iterrows(), marks, strict=True)]
     groups = [
-        (HEADINGS.get(group, group.capitalize()), [rows[place] for place in np.flatnonzero(frame["group"] == group)])
-        for group in frame["group"].unique()
+        (HEADINGS.get(group, group.capitalize()), [rows[place] for place in places])
+        for group in GROUPS
+        if len(places := np.flatnonzero(frame["group"] == group))
     ]
     sources = frame.drop_duplicates("source_key")[["source_key", "source", "source_url"]]
     return PrintTable(
@@ -98,10 +99,11 @@ def summary_table(
         for _, row in counts.iterrows()
         for chosen in [lower[(lower["dataset"] == row["dataset"]) & (lower["than"] == row["name"])]]
     ]
-    keys = source_keys(pd.concat([rows for pair in better for rows in pair if len(rows) <= NAMED]))
+    keys = source_keys(pd.concat([lower.iloc[:0], *(rows for pair in better for rows in pair if len(rows) <= NAMED)]))
     notes = [
         f"Lower errors in the set: {_listed(inside, keys)}; outside it: {_listed(outside, keys)}"
-        + (f". Reduced run: {row['reduced']}" if row["reduced"] else "")
+        + (f"; reduced run: {row['reduced']}" if row["reduced"] else "")
+        + (f"; {row['note']}" if row["group"] == "evonas" and row["note"] else "")
         for (_, row), (inside, outside) in zip(counts.iterrows(), better, strict=True)
     ]
     rows = [Row(_counts(row), mark) for (_, row), mark in zip(counts.iterrows(), _letters(notes), strict=True)]

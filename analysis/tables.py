@@ -74,11 +74,11 @@ def comparison(dataset: str, groups: Sequence[RunGroup] = (), peers: pd.DataFram
 def summary(groups: Sequence[RunGroup] = (), peers: pd.DataFrame | None = None) -> pd.DataFrame:
     """How many methods of the comparison set are beaten, by the target paper and by each group of runs.
 
-    One row a data set and result. Columns: dataset, group, name, error_pct, gpu_days, reduced; then, over the methods
-    of the set that have the figure: error_n, error_beaten (theirs is higher) and error_equal; cost_n, cost_beaten
-    (theirs takes more GPU-days) and cost_equal; dominated (no better in either and worse in one, of the cost_n); and
-    better_inside and better_outside of the set: those with a lower error, as text. The GPU-days of reduced runs compare
-    with no others: their cost_n is 0.
+    One row a data set and result. Columns: dataset, group, name, error_pct, gpu_days, reduced and note; then, over the
+    methods of the set that have the figure: error_n, error_beaten (theirs is higher) and error_equal; cost_n,
+    cost_beaten (theirs takes more GPU-days) and cost_equal; dominated (no better in either and worse in one, of the
+    cost_n); and better_inside and better_outside of the set: those with a lower error, as text. The GPU-days of reduced
+    runs compare with no others: their cost_n is 0.
     """
     known = load_peers() if peers is None else peers
     lower = lower_errors(groups, known)
@@ -91,7 +91,7 @@ def summary(groups: Sequence[RunGroup] = (), peers: pd.DataFrame | None = None) 
             rows.append(
                 {
                     "dataset": dataset,
-                    **{name: result[name] for name in ("group", "name", "error_pct", "gpu_days", "reduced")},
+                    **{name: result[name] for name in ("group", "name", "error_pct", "gpu_days", "reduced", "note")},
                     **_beaten(result, table[published]),
                     "better_inside": names(better[better["in_comparison"]]),
                     "better_outside": names(better[~better["in_comparison"]]),
@@ -157,7 +157,7 @@ def _reason(group: RunGroup) -> str | None:
             f"ran on {group.dataset or 'an unknown data set'}; published results are on {', '.join(DATASETS.values())}"
         )
     if not group.figure("best", "test_error").n:
-        return "has no test error, since its network was not retrained"
+        return "has no test error: its network was not retrained, or result.json is damaged"
     return None
 
 

@@ -224,8 +224,18 @@ def test_help_suffices_and_needs_no_torch(tmp_path: Path) -> None:
     code += "assert 'torch' not in sys.modules and 'pymoo' not in sys.modules"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
-    for word in ("run", "resume", "show", "datasets", "spaces"):
+    for word in ("run", "resume", "show", "tables", "datasets", "spaces"):
         assert word in answer.stdout
+
+
+def test_tables_need_no_run(here: Callable[..., Answer], tmp_path: Path) -> None:
+    answer = here("tables", "--out", str(tmp_path / "out"))
+    assert answer.returncode == 0 and answer.stderr == ""
+    assert len(list((tmp_path / "out").iterdir())) == 12
+    wrong = here("tables", "--out", str(tmp_path / "none"), "--peers", str(tmp_path / "mine.csv"))
+    assert wrong.returncode == 2 and len(wrong.stderr.splitlines()) == 1
+    assert "mine.csv: No such file" in wrong.stderr
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_default_folder_counts_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def runs(folder: Path) -> list[Path]:
     killed = write_run(folder / "killed", "search.mutation=0.3")
     (killed / "result.json").unlink()
     device = "cpu <script>alert(1)</script> 100%_\ud800"
-    small = write_run(folder / "small", dataset="cifar10-small", error=25.0, device=device)
+    small = write_run(folder / "small", dataset="cifar10-small", error=25.0, device=device, unfair=["search.stale"])
     return [*(write_run(folder / f"full-{seed}", seed=seed, error=2.6 + seed / 10) for seed in (0, 1)), small, killed]
 
 
@@ -177,6 +177,7 @@ def test_the_summary_names_rows_outside_the_set(written: Path) -> None:
     text = (written / "out" / "summary.md").read_text()
     assert r"outside it: NSGANetV1-A4 2.02 \[1\], ProxylessNAS + cutout 2.08 \[2\]" in text
     assert "Lower errors in the set: 32 rows" in text  # of the small run
+    assert "computed on a CPU; unfair, fitness of different supernet states was compared: search.stale" in text
 
 
 def test_rows_of_the_user_are_told_in_the_caption(tmp_path: Path) -> None:
@@ -185,6 +186,14 @@ def test_rows_of_the_user_are_told_in_the_caption(tmp_path: Path) -> None:
     write_tables(tmp_path, peers=peers)
     assert "1 of its rows are from mine.csv." in (tmp_path / "cifar10.md").read_text()
     assert "2 of its rows are from mine.csv." in (tmp_path / "summary.md").read_text()
+
+
+def test_many_better_rows_are_counted(tmp_path: Path) -> None:
+    peers = load_peers()
+    peers.loc[peers["dataset"] == "cifar10", "error_pct"] = 1.0
+    peers.loc[peers["dataset"] == "cifar100", "error_pct"] = 2.0
+    write_tables(tmp_path, peers=peers)
+    assert "Lower errors in the set: 28 rows; outside it: 34 rows" in (tmp_path / "summary.md").read_text()
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_runs_that_cannot_be_compared_are_named_in_a_line_each(tmp_path: Path) -
         f"{killed}: unfinished: result.json is not there",
         "evonas ga (digits): ran on digits; published results are on CIFAR-10, CIFAR-100",
         "evonas ga (table): searched the table x.csv, and trained no network",
-        "evonas ga (untrained): has no test error, since its network was not retrained",
+        "evonas ga (untrained): has no test error: its network was not retrained, or result.json is damaged",
     ]
     pd.testing.assert_frame_equal(comparison("cifar10", groups), comparison("cifar10"))
 
