@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.ranking import DECIMALS, Interval, Pair, Regional, by_region, ceiling_pairs, kendall, ranking
+from analysis.schema import Kind, read_checked
 
 Row = dict[str, object]
 SUPERNET = {"supernet loss": "loss", "supernet error": "error"}  # scorer to column; lower is better in both
@@ -127,6 +128,32 @@ def write_correlation(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """Write such rows as CSV, floats so that reading gives the same bits, empty cells for None and nan."""
     # As objects, so that whole numbers beside an empty cell stay whole.
     pd.DataFrame(list(rows), dtype=object).to_csv(path, index=False)
+
+
+def read_correlation(path: Path) -> list[Row]:
+    """The rows of a correlation.csv with what `states_figure` draws of them. Raises AnalysisError as `read_checked`."""
+    names = ("state", "kendall", "kendall_low", "kendall_high")
+    kinds: dict[str, Kind] = {"scorer": (str, "a scorer"), "region": (str, "a region"), **dict.fromkeys(names, NUMBER)}
+    return _read(path, kinds, "one for each state, scorer and region")
+
+
+def read_drift(path: Path) -> list[Row]:
+    """The rows of a drift.csv with what `drift_figure` draws of them. Raises AnalysisError as `read_checked` does."""
+    names = ("state", "drift", "self_consistency")
+    kinds: dict[str, Kind] = {"scorer": (str, "a scorer"), "probe": (str, "a group"), **dict.fromkeys(names, NUMBER)}
+    return _read(path, kinds, "one for each pair of states, scorer and group")
+
+
+def _read(path: Path, kinds: Mapping[str, Kind], rows: str) -> list[Row]:
+    frame = read_checked(path, kinds, rows=rows, hint="; write it with `evonas correlate`")
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _number(text: str) -> float:
+    return float(text) if text else np.nan
+
+
+NUMBER: Kind = (_number, "a number, or nothing")
 
 
 def _pair(scores: pd.Series[float], frame: pd.DataFrame) -> Pair:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
-from analysis.figures import BLACK, BLUE, GREY, VERMILION, figure, save
+from analysis.figures import BLACK, BLUE, COLUMN, GREY, VERMILION, figure, shortened, styled
+from analysis.runs import Run
+from analysis.schema import read_checked
+from problems.fronts import non_dominated
 
 SHOWN = 6  # generations that are drawn, evenly spread: more lie on each other
 LABELS = {
@@ -21,21 +26,21 @@ LABELS = {
 }
 
 
-def plot_fronts(
-    path: Path,
+@styled
+def front_figure(
     fronts: Sequence[tuple[int, np.ndarray]],
     final: np.ndarray,
     objectives: Sequence[str],
     true: np.ndarray | None = None,
-) -> None:
-    """The non-dominated of each generation by two objectives, and the final front; SVG or PNG by the suffix.
+) -> Figure:
+    """The non-dominated of each generation by two objectives, and the final front.
 
     fronts: (generation, values (n, k)), each on its own supernet state. final and true: (n, k). Of the k objectives the
     first is the vertical axis and the second the horizontal one. Later generations are darker.
     """
-    made = figure(5.5, 4.5)
+    made = figure(COLUMN, 3.2)
     axes = made.subplots()
-    places = np.unique(np.linspace(0, len(fronts) - 1, SHOWN).round().astype(int))
+    places = np.unique(np.linspace(0, len(fronts) - 1, min(SHOWN, len(fronts))).round().astype(int))
     for place in places:
         generation, values = fronts[place]
         colour = colormaps["cividis_r"](0.1 + 0.8 * place / max(1, len(fronts) - 1))
@@ -53,33 +58,94 @@ def plot_fronts(
         axes.step(
             true[order, 1], true[order, 0], where="post", color=GREY, linestyle="--", label="true front of the table"
         )
-    axes.scatter(
-        final[:, 1], final[:, 0], marker="^", color=VERMILION, edgecolors=BLACK, linewidths=0.4, zorder=3, label="final"
-    )
-    axes.set_xlabel(LABELS.get(objectives[1], objectives[1]))
-    axes.set_ylabel(LABELS.get(objectives[0], objectives[0]))
-    made.legend(loc="outside lower center", ncols=3, fontsize="small")
-    save(made, path)
+    if len(final):
+        axes.scatter(
+            final[:, 1],
+            final[:, 0],
+            s=14,
+            marker="^",
+            color=VERMILION,
+            edgecolors=BLACK,
+            linewidths=0.4,
+            zorder=3,
+            label="final",
+        )
+    axes.set_xlabel(objective_label(objectives[1]))
+    axes.set_ylabel(objective_label(objectives[0]))
+    _count_in_thousands(axes.xaxis, objectives[1])
+    _count_in_thousands(axes.yaxis, objectives[0])
+    made.legend(loc="outside lower center", ncols=3, columnspacing=1.0)
+    return made
 
 
-def plot_hypervolume(
-    path: Path, evaluations: Sequence[int], volumes: Sequence[float], best: float | None = None
-) -> None:
-    """Hypervolume by evaluations, and that of the true front where it is known; SVG or PNG by the suffix."""
-    made = figure(5.5, 3.8)
+@styled
+def hypervolume_figure(evaluations: Sequence[int], volumes: Sequence[float], best: float | None = None) -> Figure:
+    """Hypervolume by evaluations, as a share of the box that the space fixes, and that of the true front."""
+    made = figure(COLUMN, 2.4)
     axes = made.subplots()
-    axes.plot(evaluations, volumes, color=BLUE, marker="o", markersize=3, label="of each generation, on its own state")
+    axes.plot(
+        evaluations, volumes, color=BLUE, marker="o", markersize=2.5, label="of each generation, on its own state"
+    )
     if best is not None:
         axes.axhline(best, color=GREY, linestyle="--", label="true front of the table")
     axes.set_xlabel("evaluations")
-    axes.set_ylabel("hypervolume (share of the space's box)")
-    made.legend(loc="outside lower center", ncols=2, fontsize="small")
-    save(made, path)
+    axes.set_ylabel("hypervolume (share of box)")
+    made.legend(loc="outside lower center", ncols=2, columnspacing=1.0)
+    return made
 
 
-def spent(history: pd.DataFrame) -> list[int]:
+def front_figures(run: Run) -> dict[str, Figure]:
+    """`front` and `hypervolume` of a run with several objectives, as far as it came; empty for others.
+
+    Raises AnalysisError where RUN/true_front.csv is there and damaged.
+    """
+    objectives = run.objectives
+    if len(objectives) < 2 or not set(objectives) <= set(run.history):
+        return {}
+    values = run.history[list(objectives)].to_numpy(float)
+    searched = (run.history["origin"] != "final").to_numpy() & np.isfinite(values).all(axis=1)
+    fronts = []
+    for generation in np.unique(run.history["generation"][searched]):
+        found = values[searched & (run.history["generation"] == generation).to_numpy()]
+        fronts.append((int(generation), found[non_dominated(found)]))
+    if not fronts:
+        return {}
+    final = run.pareto.reindex(columns=list(objectives)).to_numpy(float)
+    figures = {"front": front_figure(fronts, final[np.isfinite(final).all(axis=1)], objectives, _true_front(run))}
+    if "hypervolume" in run.generations:
+        volumes = run.generations.set_index("generation")["hypervolume"].dropna()
+        volumes = volumes[volumes.index.isin(spent(run.history).index)]
+        if len(volumes):
+            whole = run.figure("front", "true_hypervolume")
+            evaluations = spent(run.history).loc[volumes.index]
+            figures["hypervolume"] = hypervolume_figure(
+                list(evaluations), list(volumes), whole if np.isfinite(whole) else None
+            )
+    return figures
+
+
+def spent(history: pd.DataFrame) -> pd.Series[int]:
     """Evaluations after each generation: networks not measured before on their state, by columns of history.csv."""
     searched = history[history["origin"] != "final"]
     first = searched.drop_duplicates(["state", "canonical"])
     counts = first.groupby("generation").size().reindex(sorted(searched["generation"].unique()), fill_value=0)
-    return [int(count) for count in counts.cumsum()]
+    return counts.cumsum()
+
+
+def objective_label(name: str) -> str:
+    """An objective with its unit, as an axis has it."""
+    return LABELS.get(name, shortened(name, 40))
+
+
+def _true_front(run: Run) -> np.ndarray | None:
+    """RUN/true_front.csv, (n, k); None where there is none."""
+    path = run.path / "true_front.csv"
+    if not path.is_file():
+        return None
+    kinds = dict.fromkeys(run.objectives, (float, "a number"))
+    return read_checked(path, kinds, rows="one for each network of the true front").to_numpy(float)
+
+
+def _count_in_thousands(axis: Axis, objective: str) -> None:
+    if objective in ("params", "flops"):
+        axis.set_major_formatter(EngFormatter(sep=""))

@@ -70,6 +70,12 @@ class Run:
         return str(_look(self.settings, "dataset", "name") or self.result.get("dataset") or "")
 
     @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of what was minimised, empty where no file tells them."""
+        names = _look(self.settings, "problem", "objectives")
+        return tuple(map(str, names)) if isinstance(names, list) else ()
+
+    @property
     def table(self) -> str:
         """The ground-truth table that was searched instead of a supernet; empty where it was none."""
         return str(_look(self.settings, "table", "file") or _look(self.result, "table", "file") or "")

@@ -271,16 +271,18 @@ def ablate_command(
     _print_ablation(out, tables)
 
 
+Runs = Annotated[list[Path] | None, typer.Argument(metavar="RUN", help="Runs to put beside; seeds of one go together.")]
+Peers = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="CSV like analysis/peers.csv: replaces rows of its keys, adds the others."),
+]
+
+
 @app.command("tables")
 def tables_command(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the tables.")],
-    runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN", help="Runs to put beside; seeds of one go together.")
-    ] = None,
-    peers: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="CSV like analysis/peers.csv: replaces rows of its keys, adds the others."),
-    ] = None,
+    runs: Runs = None,
+    peers: Peers = None,
     quiet: Quiet = False,
 ) -> None:
     """Compare runs with published methods: cifar10, cifar100 and summary as CSV, Markdown, LaTeX and HTML."""
@@ -295,6 +297,27 @@ def tables_command(
     for line in left_out(groups):
         typer.echo(f"left out: {line}")
     typer.echo(f"all of it is in {out}: cifar10, cifar100 and summary, each as .csv, .md, .tex and .html")
+
+
+@app.command("plots")
+def plots_command(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the plots.")],
+    runs: Runs = None,
+    peers: Peers = None,
+    quiet: Quiet = False,
+) -> None:
+    """Plot published methods and runs, as SVG and PNG: error against cost and size, and each run's way and network."""
+    require_own_packages()
+    from analysis.figures import save_all
+    from analysis.peers import load_peers
+    from analysis.plots import plots
+    from analysis.runs import read_runs
+
+    figures, missing = plots(read_runs(runs or []), load_peers(peers))
+    save_all(figures, out)
+    for line in missing:
+        typer.echo(line, err=True)
+    typer.echo(f"all of it is in {out}, each as .svg and .png: {', '.join(figures)}")
 
 
 @app.command("datasets")

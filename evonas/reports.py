@@ -14,9 +14,11 @@ import pandas as pd
 from analysis.ablation_report import write_ablation
 from analysis.audit import read_audit
 from analysis.correlation import between_states, population_rows, rows, whole_rows, write_correlation
-from analysis.correlation_plots import plot_scatter, plot_states
-from analysis.front_plots import plot_fronts, plot_hypervolume, spent
-from analysis.ranking import REGIONS, kendall, top
+from analysis.correlation_plots import scatter_figure, states_figure
+from analysis.figures import save_all
+from analysis.front_plots import front_figures
+from analysis.ranking import kendall, top
+from analysis.runs import read_run
 from evonas.ablate import Job
 from evonas.config import Settings, TableSettings, build, read_yaml, with_assignments
 from evonas.errors import RunError
@@ -27,7 +29,6 @@ from evonas.search.fitness import Measurement
 from evonas.seeding import Seeds
 from evonas.spaces import Genotype, Space, build_space
 from evonas.table import SHIPPED, SHIPPED_RUNS, Table, as_truth, complete, read, require_column
-from problems.fronts import non_dominated
 from problems.tabular import COSTS, cost_columns
 
 CIFAR10 = (3, 32, 32), 10  # image shape and classes; other images give other costs in the same order
@@ -169,44 +170,21 @@ def _whole(against: Truth, beside: Others) -> list[dict[str, object]]:
 
 
 def _plots(folder: Path, audit: pd.DataFrame, true: np.ndarray, found: Sequence[dict[str, Any]]) -> None:
-    folder.mkdir(exist_ok=True)
+    figures = {"correlation-by-state": states_figure(found)}
     for state in sorted({int(audit["state"].min()), int(audit["state"].max())}):
         chosen = (audit["state"] == state).to_numpy()
-        for suffix in ("svg", "png"):
-            plot_scatter(
-                folder / f"scatter-state-{state}.{suffix}",
-                -audit["loss"].to_numpy(float)[chosen],
-                true[chosen],
-                score_label="score on the supernet: -loss (nats)",
-                title=f"state {state}",
-            )
-    for suffix in ("svg", "png"):
-        plot_states(folder / f"correlation-by-state.{suffix}", [row for row in found if row["region"] in REGIONS])
+        figures[f"scatter-state-{state}"] = scatter_figure(
+            -audit["loss"].to_numpy(float)[chosen],
+            true[chosen],
+            score_label="score on the supernet: -loss (nats)",
+            title=f"state {state}",
+        )
+    save_all(figures, folder)
 
 
 def fronts(run: Path) -> None:
-    """RUN/plots/front and hypervolume, SVG and PNG, of a finished run with several objectives; nothing for others."""
-    result = read_result(run)
-    if result is None or not result.get("front"):
-        return
-    objectives = build(read_yaml(run / "config.yaml")).problem.objectives
-    assert objectives is not None
-    history = pd.DataFrame(read_table(run / "history.csv")).astype({"generation": int, "state": int})
-    values = history[list(objectives)].astype(float).to_numpy()
-    searched = (history["origin"] != "final").to_numpy()
-    by_generation = []
-    for generation in sorted(history["generation"][searched].unique()):
-        found = values[searched & (history["generation"] == generation).to_numpy()]
-        by_generation.append((int(generation), found[non_dominated(found)]))
-    final = pd.DataFrame(read_table(run / "pareto.csv"))[list(objectives)].astype(float).to_numpy()
-    true = read_table(run / "true_front.csv")
-    best = pd.DataFrame(true)[list(objectives)].astype(float).to_numpy() if true else None
-    volumes = [float(row["hypervolume"]) for row in read_table(run / "generations.csv")]
-    (run / "plots").mkdir(exist_ok=True)
-    for suffix in ("svg", "png"):
-        plot_fronts(run / "plots" / f"front.{suffix}", by_generation, final, objectives, best)
-        whole = result["front"].get("true_hypervolume")
-        plot_hypervolume(run / "plots" / f"hypervolume.{suffix}", spent(history), volumes, whole)
+    """RUN/plots/front and hypervolume, SVG and PNG, of a run with several objectives; nothing for others."""
+    save_all(front_figures(read_run(run)), run / "plots")
 
 
 def ablation(out: Path, jobs: Sequence[Job], against: Truth | None) -> dict[str, pd.DataFrame]:

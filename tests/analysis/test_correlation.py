@@ -12,7 +12,8 @@ import pytest
 
 from analysis.audit import read_audit
 from analysis.correlation import Row, between_states, population_rows, rows, whole_rows, write_correlation
-from analysis.correlation_plots import plot_scatter, plot_states
+from analysis.correlation_plots import drift_figure, scatter_figure, states_figure
+from analysis.figures import save
 from analysis.ranking import ranking
 from evonas.errors import AnalysisError
 
@@ -163,8 +164,9 @@ def test_an_audit_file_goes_all_the_way_to_rows(tmp_path: Path) -> None:
 def test_plots_are_written_by_suffix(tmp_path: Path, suffix: str) -> None:
     frame = audit()
     found = rows(frame, truth(frame), generator(), resamples=5)
-    plot_states(tmp_path / f"states.{suffix}", found)
-    plot_scatter(tmp_path / f"scatter.{suffix}", -frame["loss"].to_numpy(), truth(frame), score_label="-loss (nats)")
+    save(states_figure(found), tmp_path / f"states.{suffix}")
+    made = scatter_figure(-frame["loss"].to_numpy(), truth(frame), score_label="-loss (nats)")
+    save(made, tmp_path / f"scatter.{suffix}")
     start = {"svg": b"<?xml", "png": b"\x89PNG"}[suffix]
     for kind in ("states", "scatter"):
         written = (tmp_path / f"{kind}.{suffix}").read_bytes()
@@ -184,9 +186,13 @@ def test_analysis_imports_neither_torch_nor_pyplot() -> None:
 
 def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AnalysisError, match=r"ends in '\.jpg'; expected one of \.svg, \.png"):
-        plot_scatter(tmp_path / "a.jpg", np.arange(3.0), np.arange(3.0), score_label="score")
+        save(scatter_figure(np.arange(3.0), np.arange(3.0), score_label="score"), tmp_path / "a.jpg")
     with pytest.raises(AnalysisError, match="no network has a finite score"):
-        plot_scatter(tmp_path / "a.svg", np.full(3, np.nan), np.arange(3.0), score_label="score")
+        scatter_figure(np.full(3, np.nan), np.arange(3.0), score_label="score")
+    with pytest.raises(AnalysisError, match="no row is of the region global"):
+        states_figure([{"scorer": "flops", "region": "table"}])
+    with pytest.raises(AnalysisError, match="no pair of states"):
+        drift_figure([])
 
 
 def searched() -> pd.DataFrame:

@@ -19,4 +19,4 @@ def test_a_network_is_paid_for_once_on_each_state_and_never_by_the_final_choice(
         ],
         columns=["generation", "state", "canonical", "origin"],
     )
-    assert spent(history) == [2, 3, 5, 5]
+    assert spent(history).tolist() == [2, 3, 5, 5]
