@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from evonas.errors import AnalysisError
 
-BLOCK = re.compile(r"([\w.-]{1,16}) (\d{1,6})->(\d{1,6})(?: /(\d))?", re.ASCII)  # conv3 16->32 /2
+BLOCK = re.compile(r"([\w.-]{1,16}) (\d{1,4})->(\d{1,4})(?: /(\d))?", re.ASCII)  # conv3 16->32 /2
 EDGE = re.compile(r"(\d)>(\d) ([\w.-]{1,16})", re.ASCII)  # 0>1 nor_conv_3x3
 NODE = re.compile(r"(\w{1,16}) (\d): (.+)", re.ASCII)  # normal 2: sep_conv_3x3(0) + skip_connect(1)
 INPUT = re.compile(r"([\w.-]{1,16})\((\d)\)", re.ASCII)

@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from analysis.architecture import Block, Edge, cells, chain
 from analysis.cell_layout import ROW, placed
-from analysis.figures import BLACK, BLUE, COLUMN, GREEN, GREY, SMALL, figure, shortened, styled
+from analysis.figures import BLACK, BLUE, COLUMN, DARK, GREEN, GREY, SMALL, figure, shortened, styled
 
 LINES = 60  # of a list, at most
 LETTERS = 56  # of a line
@@ -51,7 +51,7 @@ def _chain(stages: Sequence[Sequence[Block]]) -> Figure:
     before: tuple[float, float] | None = None
     for number, row in enumerate(rows):
         if number == 0 or row[0].stride > 1 or row[0].inputs != row[0].outputs:
-            axes.text(0, y, f"{row[-1].outputs:,} channels", va="center", fontsize=SMALL)
+            axes.text(0, y, f"{row[-1].outputs} channels", va="center", fontsize=SMALL)
         for place, block in enumerate(row):
             x = STAGE + width / 2 + place * (width + GAP)
             _block(axes, block, x, y, width)
@@ -124,7 +124,7 @@ def _cell(axes: Axes, edges: Sequence[Edge], size: int, top: float) -> None:
             ha="center",
             va="center",
             fontsize=SMALL,
-            color=BLACK if _kind(edge.operation) != "none" else "#666666",
+            color=DARK if _kind(edge.operation) == "none" else BLACK,
             bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "linewidth": 0},
             zorder=3,
         )

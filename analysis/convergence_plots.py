@@ -13,6 +13,8 @@ from analysis.front_plots import objective_label
 from analysis.runs import Run
 from evonas.errors import AnalysisError
 
+MANY = 40  # changes of the state that are lines through the whole plot; more would cover it
+
 
 @styled
 def convergence_figure(run: Run) -> Figure:
@@ -42,7 +44,8 @@ def convergence_figure(run: Run) -> Figure:
     changes = [(before + after) / 2 for (before, old), (after, new) in pairwise(known) if old != new]
     for number, place in enumerate(changes):
         label = "supernet state changes" if number == 0 else None
-        axes.axvline(place, color=GREY, linestyle=":", linewidth=0.6, zorder=0, label=label)
+        height = 1 if len(changes) <= MANY else 0.04
+        axes.axvline(place, ymax=height, color=GREY, linestyle=":", linewidth=0.6, zorder=0, label=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("generation")
     axes.set_ylabel(objective_label(run.objectives[0]) if run.objectives else "first objective")

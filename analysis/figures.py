@@ -16,7 +16,7 @@ from matplotlib.font_manager import findfont, get_font
 from evonas.errors import AnalysisError
 
 # Okabe and Ito's, which colour-blind readers tell apart.
-BLACK, BLUE, VERMILION, GREEN, GREY = "#000000", "#0072B2", "#D55E00", "#009E73", "#999999"
+BLACK, BLUE, VERMILION, GREEN, GREY, DARK = "#000000", "#0072B2", "#D55E00", "#009E73", "#999999", "#666666"
 SUFFIXES = (".svg", ".png")
 COLUMN = 3.4  # inches: width of one of two columns in print
 SMALL = 6.5  # points: the smallest letters

@@ -72,8 +72,8 @@ def front_figure(
         )
     axes.set_xlabel(objective_label(objectives[1]))
     axes.set_ylabel(objective_label(objectives[0]))
-    _count_in_thousands(axes.xaxis, objectives[1])
-    _count_in_thousands(axes.yaxis, objectives[0])
+    _abbreviate(axes.xaxis, objectives[1])
+    _abbreviate(axes.yaxis, objectives[0])
     made.legend(loc="outside lower center", ncols=3, columnspacing=1.0)
     return made
 
@@ -99,10 +99,9 @@ def front_figures(run: Run) -> dict[str, Figure]:
 
     Raises AnalysisError where RUN/true_front.csv is there and damaged.
     """
-    objectives = run.objectives
-    if len(objectives) < 2 or not set(objectives) <= set(run.history):
+    if len(run.objectives) < 2:
         return {}
-    values = run.history[list(objectives)].to_numpy(float)
+    values = _values(run, run.history)
     searched = (run.history["origin"] != "final").to_numpy() & np.isfinite(values).all(axis=1)
     fronts = []
     for generation in np.unique(run.history["generation"][searched]):
@@ -110,17 +109,15 @@ def front_figures(run: Run) -> dict[str, Figure]:
         fronts.append((int(generation), found[non_dominated(found)]))
     if not fronts:
         return {}
-    final = run.pareto.reindex(columns=list(objectives)).to_numpy(float)
-    figures = {"front": front_figure(fronts, final[np.isfinite(final).all(axis=1)], objectives, _true_front(run))}
+    final = _values(run, run.pareto)
+    figures = {"front": front_figure(fronts, final[np.isfinite(final).all(axis=1)], run.objectives, _true_front(run))}
     if "hypervolume" in run.generations:
-        volumes = run.generations.set_index("generation")["hypervolume"].dropna()
-        volumes = volumes[volumes.index.isin(spent(run.history).index)]
-        if len(volumes):
-            whole = run.figure("front", "true_hypervolume")
-            evaluations = spent(run.history).loc[volumes.index]
-            figures["hypervolume"] = hypervolume_figure(
-                list(evaluations), list(volumes), whole if np.isfinite(whole) else None
-            )
+        volumes = run.generations.set_index("generation")["hypervolume"].dropna().rename("volume")
+        both = spent(run.history).rename("evaluations").to_frame().join(volumes, how="inner")
+        whole = run.figure("front", "true_hypervolume")
+        if len(both):
+            best = whole if np.isfinite(whole) else None
+            figures["hypervolume"] = hypervolume_figure(list(both["evaluations"]), list(both["volume"]), best)
     return figures
 
 
@@ -137,6 +134,12 @@ def objective_label(name: str) -> str:
     return LABELS.get(name, shortened(name, 40))
 
 
+def _values(run: Run, rows: pd.DataFrame) -> np.ndarray:
+    """The objectives of rows, (n, k); nan for what is no number."""
+    numbers = rows.reindex(columns=list(run.objectives)).apply(pd.to_numeric, errors="coerce")
+    return np.asarray(numbers, dtype=float)
+
+
 def _true_front(run: Run) -> np.ndarray | None:
     """RUN/true_front.csv, (n, k); None where there is none."""
     path = run.path / "true_front.csv"
@@ -146,6 +149,7 @@ def _true_front(run: Run) -> np.ndarray | None:
     return read_checked(path, kinds, rows="one for each network of the true front").to_numpy(float)
 
 
-def _count_in_thousands(axis: Axis, objective: str) -> None:
+def _abbreviate(axis: Axis, objective: str) -> None:
+    """Counts as 500k and 2M."""
     if objective in ("params", "flops"):
         axis.set_major_formatter(EngFormatter(sep=""))

@@ -11,31 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 
-from analysis.figures import GREY, SMALL
+from analysis.figures import DARK, SMALL
 
 # Lengths are in points, 1/72 inch.
-DISTANCES = (
-    1.5,
-    2.5,
-    3.5,
-    5.0,
-    6.5,
-    8.0,
-    10.0,
-    13.0,
-    16.0,
-    20.0,
-    25.0,
-    30.0,
-    36.0,
-    43.0,
-    50.0,
-    58.0,
-    66.0,
-    75.0,
-    90.0,
-    110.0,
-)
+DISTANCES = np.geomspace(1.5, 110, 20)  # from a marker, that are tried
 DIRECTIONS = 24
 PAD = 0.7  # around a label, that stays free
 LEADER = 4.0  # a label further away from its marker is joined to it by a line
@@ -88,7 +67,7 @@ def place_labels(
             note.remove()
     for leader in leaders:
         ends = axes.transData.inverted().transform(leader * unit)
-        axes.plot(*ends.T, color=GREY, linewidth=0.4, zorder=1.5, scalex=False, scaley=False)
+        axes.plot(*ends.T, color=DARK, linewidth=0.4, zorder=1.5, scalex=False, scaley=False)
     return [note for index, note in enumerate(notes) if index in corners]
 
 

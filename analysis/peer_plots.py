@@ -45,7 +45,6 @@ LOOKS = {
 }
 TICKS = ((1.0, (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)), (2.5, (1, 2, 5)), (math.inf, (1,)))  # for up to so many decades
 DETAIL = re.compile(r"( \([^()]*\)| \+ cutout)+$")  # of a name, that a label has no room for
-OURS = ("target", "evonas")
 WRAP = 68  # letters of a line of the caption
 LABEL = 28  # letters, at most
 
@@ -62,7 +61,8 @@ def error_figure(dataset: str, cost: str, groups: Sequence[RunGroup] = (), peers
     axis = COSTS[cost]
     table = comparison(dataset, groups, known)
     others = known[(known["dataset"] == dataset) & ~known["in_comparison"] & known["verified"]]
-    placed = table[table[axis.column].notna()]
+    xy = [axis.column, "error_pct"]
+    placed, unplaced = table[table[axis.column].notna()], table[table[axis.column].isna()]
     of_set = placed[placed["group"].isin(CATEGORIES)]
     made = figure(COLUMN, 4.4)
     axes = made.subplots()
@@ -70,15 +70,13 @@ def error_figure(dataset: str, cost: str, groups: Sequence[RunGroup] = (), peers
     _scale(axes.yaxis, pd.concat([table, others])["error_pct"])
     _draw_points(axes, placed, axis)
     axes.scatter(others[axis.column], others["error_pct"], s=4, color=GREY, linewidths=0, label="not in the set")
-    lines = [_draw_front(axes, of_set[[axis.column, "error_pct"]].to_numpy(float))] if len(of_set) else []
-    lines += [
-        _draw_level(axes, row, axis) for _, row in table[table[axis.column].isna()].iterrows() if row["group"] in OURS
-    ]
+    lines = [_draw_front(axes, of_set[xy].to_numpy(float))] if len(of_set) else []
+    lines += [_draw_level(axes, row, axis) for _, row in unplaced.iterrows() if row["group"] not in CATEGORIES]
     axes.set_xlabel(axis.label)
     axes.set_ylabel(f"test error on {DATASETS[dataset]} (%)")
     made.suptitle(_caption(known, len(of_set), dataset, axis), x=0.01, ha="left", fontsize=SMALL)
-    made.legend(loc="outside lower center", ncols=2)
-    xy = [axis.column, "error_pct"]
+    entries = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # each once
+    made.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2)
     radii = np.sqrt([LOOKS[group][-1] for group in placed["group"]]) / 2
     dots = list(others[xy].dropna().to_numpy(float)[:, None])
     named = place_labels(axes, placed[xy].to_numpy(float), _labels(placed), radii, avoid=[*lines, *dots])

@@ -317,7 +317,7 @@ def plots_command(
     save_all(figures, out)
     for line in missing:
         typer.echo(line, err=True)
-    typer.echo(f"all of it is in {out}, each as .svg and .png: {', '.join(figures)}")
+    typer.echo(f"{len(figures)} plots are in {out}, each as .svg and .png")
 
 
 @app.command("datasets")

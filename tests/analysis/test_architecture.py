@@ -67,7 +67,7 @@ def test_every_space_has_a_drawing(name: str) -> None:
         assert overlaps(phrases) == []
 
 
-@pytest.mark.parametrize("phrases", [DARTS, ["a" * 500, "b"] * 100, ["conv3 1->1"] * 60])
+@pytest.mark.parametrize("phrases", [DARTS, ["a" * 500, "b"] * 100, ["mb3x3-mb3x3-mb3x 9999->9999 /2"] * 60])
 def test_nothing_overlaps_in_other_drawings(phrases: list[str]) -> None:
     assert overlaps(phrases) == []
 
