@@ -50,7 +50,9 @@ def found_by(run: Path, top: int) -> list[Genotype]:
         raise RunError(f"{run} is not finished; go on with it first (`evonas resume {run}`)")
     if "table" in result:
         raise RunError(f"{run} searched a table; give its network as a list, with --space and --dataset")
-    if result["front"]:
+    if result["algorithm"] == "retrain":
+        others = [tuple(row["genotype"]) for row in result["networks"]]
+    elif result["front"]:
         others = spread([_genotype(row) for row in read_table(run / "pareto.csv")], top)
     else:
         objective = next(iter(result["best"]["objectives"]))

@@ -95,10 +95,6 @@ def run_command(
     require_own_packages()
 
     from evonas.plan import check
-    from evonas.progress import reporter
-    from evonas.runners import runner
-    from evonas.slices import Slice
-    from evonas.stopwatch import Stopwatch
 
     settings = check(data)
     if settings.audit.table is not None:
@@ -106,11 +102,7 @@ def run_command(
 
         reports.truth(settings)  # a table that cannot be used is a mistake to learn of before the training
     folder = out or default_out(settings.search.algorithm, settings.dataset.name, settings.seed)
-    with _resumable(folder):
-        result = runner(settings).start(
-            settings, folder, reporter(quiet), Stopwatch(STARTED), Slice(max_seconds, STARTED)
-        )
-    _finish(folder, settings, result)
+    _carry_out(folder, settings, max_seconds, quiet, new=True)
 
 
 @app.command("retrain")
@@ -150,17 +142,11 @@ def retrain_command(
     _put(data, "search.init", None)
     require_own_packages()
 
-    from evonas.experiment import start
     from evonas.plan import check
-    from evonas.progress import reporter
-    from evonas.slices import Slice
-    from evonas.stopwatch import Stopwatch
 
     settings = check(data)
     folder = out or default_out("retrain", settings.dataset.name, settings.seed)
-    with _resumable(folder):
-        result = start(settings, folder, reporter(quiet), Stopwatch(STARTED), Slice(max_seconds, STARTED))
-    _finish(folder, settings, result)
+    _carry_out(folder, settings, max_seconds, quiet, new=True)
 
 
 @app.command("resume")
@@ -175,15 +161,8 @@ def resume_command(run: Run, max_seconds: MaxSeconds = None, quiet: Quiet = Fals
     require_own_packages()
 
     from evonas.config import build
-    from evonas.progress import reporter
-    from evonas.runners import runner
-    from evonas.slices import Slice
-    from evonas.stopwatch import Stopwatch
 
-    settings = build(read_yaml(run / "config.yaml"))
-    with _resumable(run):
-        result = runner(settings).resume(run, reporter(quiet), Stopwatch(STARTED), Slice(max_seconds, STARTED))
-    _finish(run, settings, result)
+    _carry_out(run, build(read_yaml(run / "config.yaml")), max_seconds, quiet, new=False)
 
 
 @app.command("show")
@@ -438,6 +417,19 @@ class _resumable:  # noqa: N801 - reads as a sentence
         )
         typer.echo(f"stopped{way}", err=True)
         raise SystemExit(130 if issubclass(kind, KeyboardInterrupt) else 143)
+
+
+def _carry_out(folder: Path, settings: Settings, max_seconds: float | None, quiet: bool, *, new: bool) -> None:
+    """Begin a run in `folder`, or go on with the one there, and show its result."""
+    from evonas.progress import reporter
+    from evonas.runners import runner
+    from evonas.slices import Slice
+    from evonas.stopwatch import Stopwatch
+
+    module, rest = runner(settings), (reporter(quiet), Stopwatch(STARTED), Slice(max_seconds, STARTED))
+    with _resumable(folder):
+        result = module.start(settings, folder, *rest) if new else module.resume(folder, *rest)
+    _finish(folder, settings, result)
 
 
 def _finish(folder: Path, settings: Settings, result: dict[str, Any]) -> None:

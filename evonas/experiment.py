@@ -246,7 +246,7 @@ class Experiment:
         state = run.latest()
         if state is None:
             self._tell_forecast()
-        if state is not None:
+        else:
             self._restore(state)
         self.share.begin()
         self.stopwatch.ready()

@@ -195,7 +195,7 @@ class Finalists:
             **found,
             "test_error": statistics.fmean(errors),
             "test_errors": errors,
-            "test_error_std": statistics.stdev(errors) if len(errors) > 1 else None,
+            "test_error_std": statistics.stdev(errors),
         }
 
     def state_dict(self) -> dict[str, Any]:

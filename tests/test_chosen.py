@@ -83,6 +83,7 @@ def test_a_finished_run_is_trained_again_with_its_own_settings(tiny: Any, tmp_pa
     assert result["best"]["test_error"] == first["best"]["test_error"], "the same recipe, seed and images"
     assert result["references"] == first["references"]
     assert len(result["networks"]) == 1
+    assert found_by(again, 2) == [tuple(row["genotype"]) for row in (result["best"], *result["networks"])]
     assert compared(tmp_path / "run") == before
     assert found_by(tmp_path / "run", 1) == [tuple(first["best"]["genotype"])]
 

@@ -7,7 +7,7 @@ from evonas.spaces.darts import genotype_of
 
 NAMED: dict[str, dict[str, Genotype]] = {
     "darts": {
-        # Second order, CIFAR-10 (arXiv 1806.09055; cnn/genotypes.py of its authors).
+        # Second order, CIFAR-10 (arXiv 1806.09055).
         "darts-v2": genotype_of(
             normal=[
                 ("sep_conv_3x3", 0),
@@ -30,7 +30,7 @@ NAMED: dict[str, dict[str, Genotype]] = {
                 ("max_pool_3x3", 1),
             ],
         ),
-        # CIFAR-10 (arXiv 1907.05737; genotypes.py of its authors).
+        # CIFAR-10 (arXiv 1907.05737).
         "pc-darts": genotype_of(
             normal=[
                 ("sep_conv_3x3", 1),
@@ -53,7 +53,7 @@ NAMED: dict[str, dict[str, Genotype]] = {
                 ("sep_conv_3x3", 2),
             ],
         ),
-        # CIFAR-10 (arXiv 1904.12760; genotypes.py of its authors).
+        # CIFAR-10 (arXiv 1904.12760).
         "p-darts": genotype_of(
             normal=[
                 ("skip_connect", 0),
