@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from evonas.allocator import keep_freed_memory
 from evonas.errors import TrainingError
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -61,13 +62,20 @@ def default_precision(device: str) -> str:
     return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
 
 
-def set_up(threads: int, device: str) -> None:
-    """Set torch's switches for this process: threads, and on a GPU TF32 products and the fastest convolutions."""
+def set_up(threads: int, device: str, allocator: str) -> str:
+    """Set this process's switches and return what is in force, in words.
+
+    These are torch's threads and the allocator's thresholds, and on a GPU TF32 products and the fastest convolutions.
+    """
     torch.set_num_threads(threads)
+    words = f"{device}, {threads} thread{'s' if threads > 1 else ''}"
     if device == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True  # image sizes do not change within a run
+    elif allocator == "keep" and keep_freed_memory():
+        words += ", freed memory kept"
+    return words
 
 
 class MicroBatches:

@@ -437,6 +437,9 @@ class Settings(Model):
     memory_format: Literal["contiguous", "channels_last"] | None = Field(
         None, description="layout of images in memory; null: chosen at start and recorded"
     )
+    allocator: Literal["keep", "system"] = Field(
+        "keep", description="keep: memory once used stays with the process (CPU, glibc); system: as the system has it"
+    )
     precision: Literal["float32", "bfloat16"] | None = Field(
         None, description="of convolutions and products; null: bfloat16 on a GPU that has it, else float32"
     )

@@ -159,7 +159,7 @@ class Experiment:
         assert settings.threads is not None
         assert settings.memory_format is not None and settings.precision is not None
         assert settings.problem.objectives is not None and settings.search.generations is not None
-        set_up(settings.threads, settings.device)
+        reporter.line(f"computing on {set_up(settings.threads, settings.device, settings.allocator)}")
         self.settings = settings
         self.reporter = reporter
         self.stopwatch = stopwatch

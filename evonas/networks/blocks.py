@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from evonas.networks.depthwise import DepthwiseConv2d
 from evonas.spaces.single_path import Layer, Operation
 
 
-def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, relu: bool = True) -> nn.Module:
-    """Convolution without bias, batch norm, and ReLU where wanted; "same" padding."""
-    modules: list[nn.Module] = [
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outputs),
-    ]
+def conv_bn(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, depthwise: bool = False, relu: bool = True
+) -> nn.Module:
+    """Convolution without bias, batch norm, and ReLU where wanted; "same" padding. depthwise: a kernel a channel."""
+    convolution: nn.Module
+    if depthwise:
+        convolution = DepthwiseConv2d(inputs, kernel, stride)
+    else:
+        convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    modules: list[nn.Module] = [convolution, nn.BatchNorm2d(outputs)]
     if relu:
         modules.append(nn.ReLU(inplace=True))
     return nn.Sequential(*modules)
@@ -43,7 +48,7 @@ def convolution(layer: Layer, kernel: int) -> nn.Module:
 
 def separable(layer: Layer, kernel: int) -> nn.Module:
     """Depthwise convolution, then 1x1 convolution (MobileNet, arXiv 1704.04861)."""
-    depthwise = conv_bn(layer.inputs, layer.inputs, kernel, layer.stride, groups=layer.inputs)
+    depthwise = conv_bn(layer.inputs, layer.inputs, kernel, layer.stride, depthwise=True)
     return Residual(layer, nn.Sequential(depthwise, conv_bn(layer.inputs, layer.outputs, 1)))
 
 
@@ -54,7 +59,7 @@ def inverted_bottleneck(layer: Layer, kernel: int, expansion: int) -> nn.Module:
         layer,
         nn.Sequential(
             conv_bn(layer.inputs, hidden, 1),
-            conv_bn(hidden, hidden, kernel, layer.stride, groups=hidden),
+            conv_bn(hidden, hidden, kernel, layer.stride, depthwise=True),
             conv_bn(hidden, layer.outputs, 1, relu=False),
         ),
     )

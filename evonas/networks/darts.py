@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from evonas.networks.base import Subnet, Supernet
 from evonas.networks.blocks import conv_bn
+from evonas.networks.depthwise import DepthwiseConv2d
 from evonas.spaces.base import Genotype
 from evonas.spaces.darts import DartsSpace, cells_of
 from evonas.spaces.darts_stack import NODES, OPERATIONS, Cell, Place, Stack
@@ -32,9 +33,8 @@ def relu_conv_bn(inputs: int, outputs: int, affine: bool) -> nn.Module:
 
 def depthwise_separable(width: int, kernel: int, stride: int, dilation: int, affine: bool) -> list[nn.Module]:
     """Depthwise convolution, 1x1 convolution, batch norm; "same" padding."""
-    padding = dilation * (kernel // 2)
     return [
-        nn.Conv2d(width, width, kernel, stride, padding, dilation, groups=width, bias=False),
+        DepthwiseConv2d(width, kernel, stride, dilation),
         nn.Conv2d(width, width, 1, bias=False),
         nn.BatchNorm2d(width, affine=affine),
     ]
