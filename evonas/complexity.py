@@ -59,7 +59,7 @@ class Complexity:
 
     def counted(self, genotype: Genotype) -> Cost:
         """The same by running the network on the meta device: its parts one by one where they are a chain."""
-        if not self._supernet.chained:
+        if not self._supernet.additive:
             with torch.device("meta"):
                 return count(build_subnet(self.space, genotype, self._shape[0], self.classes), self._shape)[0]
         total, shape = Cost(0, 0), tuple(self._shape)

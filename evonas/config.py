@@ -227,6 +227,9 @@ class MeasureSettings(Model):
         256, description="images a batch; part of the protocol, since batch statistics depend on it"
     )
     calibration_images: Count = Field(2560, description="images of the weights part that recalibrate the statistics")
+    shared_mib: Natural = Field(
+        1024, description="MiB held for what members of a population compute alike; 0: measured one by one"
+    )
 
 
 class SearchSettings(Model):

@@ -71,7 +71,7 @@ class Latency:
         return self.known[key]
 
     def _added_up(self, genotype: Genotype) -> float:
-        return self._along_chain(genotype) if self._supernet.chained else self._by_parts(genotype)
+        return self._along_chain(genotype) if self._supernet.additive else self._by_parts(genotype)
 
     def _along_chain(self, genotype: Genotype) -> float:
         total, shape = 0.0, tuple(self._shape)

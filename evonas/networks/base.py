@@ -17,10 +17,13 @@ class Supernet(nn.Module, ABC):
     `supernet(images, genotype)` runs the genotype's path alone; nothing is stored on the module, so that no call can
     leave a path behind for the next. Weights off the path get no gradient and cost no time.
 
-    chained: the parts of a path run one after another, each on the output of the one before.
+    additive: the shape that leaves a part does not depend on the choice made there, so that costs add up part by part.
+    chained: forward is nothing but the parts of the path, as many for every genotype, each on the output of the one
+    before. Networks that begin alike then compute alike, and are measured together.
     """
 
-    chained: ClassVar[bool] = True
+    additive: ClassVar[bool] = True
+    chained: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, images: Tensor, genotype: Genotype) -> Tensor:

@@ -147,7 +147,7 @@ class ChoiceCell(nn.Module):
 class DartsSupernet(Supernet):
     """Stem, cells with every operation on every edge, linear classifier."""
 
-    chained = False
+    additive = False
 
     def __init__(self, space: DartsSpace, channels: int, classes: int) -> None:
         super().__init__()

@@ -15,6 +15,8 @@ from evonas.spaces.single_path import SinglePathSpace
 class SinglePathSupernet(Supernet):
     """Stem, one list of candidate blocks a layer, head."""
 
+    chained = True
+
     def __init__(self, space: SinglePathSpace, channels: int, classes: int) -> None:
         super().__init__()
         self.stem = build_stem(channels, space.stem)

@@ -70,6 +70,61 @@ def recalibrated(supernet: Supernet, genotype: Genotype, batches: Sequence[Tenso
                     getattr(norm, name).copy_(value)
 
 
+class NodeStatistics:
+    """Averages over fixed batches at every node of a `PrefixTree`, gathered and used without touching the buffers.
+
+    They equal, bit for bit, what `recalibrated` gathers along each path by itself.
+    """
+
+    def __init__(self, supernet: Supernet) -> None:
+        self._supernet = supernet
+        self._averages: dict[int, list[tuple[Tensor, Tensor]]] = {}
+        self._norms: dict[int, list[nn.BatchNorm2d]] = {}
+        self._gathered: dict[int, int] = {}
+
+    @contextmanager
+    def borrowed(self) -> Iterator[None]:
+        """Within it, the supernet's norms hold the statistics of the node that ran last."""
+        norms = [part for part in self._supernet.modules() if isinstance(part, nn.BatchNorm2d)]
+        kept = [(norm, norm.momentum, dict(norm.named_buffers())) for norm in norms]
+        with modes_kept(self._supernet):
+            try:
+                yield
+            finally:
+                for norm, momentum, buffers in kept:
+                    norm.momentum = momentum
+                    for name, buffer in buffers.items():
+                        setattr(norm, name, buffer)
+
+    def gather(self, batch: int, node: int, module: nn.Module, images: Tensor) -> Tensor:
+        """The node's output for calibration batch number `batch`; its share goes into the node's averages."""
+        norms = self._norms_of(module)
+        if node not in self._averages:
+            device = images.device
+            sizes = [norm.num_features for norm in norms]
+            self._averages[node] = [(torch.zeros(n, device=device), torch.ones(n, device=device)) for n in sizes]
+        again = self._gathered.get(node) == batch  # computed once more for want of memory: counted already
+        self._gathered[node] = batch
+        for norm in norms:
+            norm.momentum = 0.0 if again else 1.0 / (batch + 1)  # a plain average, without torch's counter of batches
+        return self._run(node, module, images)
+
+    def use(self, node: int, module: nn.Module, images: Tensor) -> Tensor:
+        """The node's output, normalised by its averages."""
+        return self._run(node, module, images)
+
+    def _run(self, node: int, module: nn.Module, images: Tensor) -> Tensor:
+        for norm, (mean, variance) in zip(self._norms_of(module), self._averages[node], strict=True):
+            norm.running_mean, norm.running_var, norm.num_batches_tracked = mean, variance, None
+        output: Tensor = module(images)
+        return output
+
+    def _norms_of(self, module: nn.Module) -> list[nn.BatchNorm2d]:
+        if id(module) not in self._norms:
+            self._norms[id(module)] = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+        return self._norms[id(module)]
+
+
 @torch.no_grad()
 def gather(module: nn.Module, norms: Sequence[nn.BatchNorm2d], inputs: Sequence[tuple[object, ...]]) -> None:
     """Replace the norms' statistics by plain averages over calls of `module` with `inputs`."""

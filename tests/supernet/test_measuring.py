@@ -98,15 +98,16 @@ def test_recalibration_averages_over_the_calibration_images(trained: Any) -> Non
     assert measurer(trained, "recalibrate", calibration_images=400).measure([genotype]) != first
 
 
-def test_buffers_come_back_even_when_measuring_fails(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("shared_mib", [0, 64])
+@pytest.mark.parametrize("mode", MODES)
+def test_buffers_come_back_even_when_measuring_fails(
+    trained: Any, mode: str, shared_mib: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("planted")
+
     before = snapshot(trained)
-    for mode in MODES:
-        broken = measurer(trained, mode)
-
-        def fail(genotype: object) -> tuple[float, float]:
-            raise RuntimeError("planted")
-
-        monkeypatch.setattr(broken, "_score", fail)
-        with pytest.raises(RuntimeError, match="planted"):
-            broken.measure(population(trained, 1))
-        assert same(before, snapshot(trained))
+    monkeypatch.setattr("evonas.supernet.measuring._Tally.add", fail)
+    with pytest.raises(RuntimeError, match="planted"):
+        measurer(trained, mode, shared_mib=shared_mib).measure(population(trained, 2))
+    assert same(before, snapshot(trained))
