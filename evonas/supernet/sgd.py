@@ -28,13 +28,11 @@ class PathSGD:
     def step(self, parameters: Sequence[nn.Parameter], lr: float) -> None:
         """Update those of `parameters` that have a gradient, at rate `lr`, and drop the gradients."""
         parameters = [parameter for parameter in parameters if parameter.grad is not None]
-        names = [self._names[id(parameter)] for parameter in parameters]
-        gradients = [parameter.grad for parameter in parameters]
-        buffers: list[Tensor | None] = [self._buffers.get(name) for name in names]
         sgd(
             parameters,  # type: ignore[arg-type]
-            gradients,  # type: ignore[arg-type]
-            buffers,
+            [parameter.grad for parameter in parameters],  # type: ignore[misc]
+            self._momenta(parameters) if self._momentum else [None] * len(parameters),
+            fused=True,  # one call for all parameters; on the CPU a tenth of the time of one call each
             weight_decay=self._weight_decay,
             momentum=self._momentum,
             lr=lr,
@@ -42,10 +40,16 @@ class PathSGD:
             nesterov=False,
             maximize=False,
         )
-        if self._momentum:
-            self._buffers.update(zip(names, buffers, strict=True))  # type: ignore[arg-type]
         for parameter in parameters:
             parameter.grad = None
+
+    def _momenta(self, parameters: Sequence[nn.Parameter]) -> list[Tensor | None]:
+        """The buffers; a parameter's first one is zero, with which the first step sets it to the gradient."""
+        names = [self._names[id(parameter)] for parameter in parameters]
+        for name, parameter in zip(names, parameters, strict=True):
+            if name not in self._buffers:
+                self._buffers[name] = torch.zeros_like(parameter)
+        return [self._buffers[name] for name in names]
 
     def state_dict(self) -> dict[str, Any]:
         """The momentum of each parameter that has one, by name."""

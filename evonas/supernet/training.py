@@ -89,6 +89,7 @@ class SupernetTrainer:
         self.micro_batches = MicroBatches(say)
         self._seeds = seeds
         self.optimizer = self._fresh_optimizer()
+        self._listed: dict[nn.Module, list[nn.Parameter]] = {}
 
     def _fresh_optimizer(self) -> PathSGD:
         return PathSGD(self.supernet, self.settings.momentum, self.settings.weight_decay)
@@ -185,7 +186,7 @@ class SupernetTrainer:
 
     def _step(self, images: Tensor, labels: Tensor, genotypes: Paths, lr: float) -> Tensor:
         """One optimiser step on the mean loss of the given paths over one batch; returns that loss, detached."""
-        used = list({id(p): p for genotype in genotypes for p in self.supernet.path_parameters(genotype)}.values())
+        used = self._parameters_of(genotypes)
 
         def part(rows: slice, share: float) -> Tensor:
             losses = []
@@ -205,6 +206,16 @@ class SupernetTrainer:
         nn.utils.clip_grad_norm_(used, self.settings.clip)
         self.optimizer.step(used, lr)
         return loss
+
+    def _parameters_of(self, genotypes: Paths) -> list[nn.Parameter]:
+        """What the paths use, each once. Parts are asked for their parameters once, as torch looks long for them."""
+        used = {}
+        for genotype in genotypes:
+            for _, part in self.supernet.path(genotype):
+                if part not in self._listed:
+                    self._listed[part] = list(part.parameters())
+                used.update({id(parameter): parameter for parameter in self._listed[part]})
+        return list(used.values())
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, buffers and optimiser, as tensors and plain data."""
