@@ -30,18 +30,13 @@ def augment(images: Tensor, generator: torch.Generator, *, crop: int, flip: bool
     """
     n, _, height, width = images.shape
     device = images.device
-    rows = torch.arange(height, device=device).expand(n, -1)
-    columns = torch.arange(width, device=device).expand(n, -1)
-    if flip:
-        mirrored = torch.rand(n, 1, device=device, generator=generator) < 0.5
-        columns = torch.where(mirrored, width - 1 - columns, columns)
+    mirrored = torch.rand(n, 1, 1, 1, device=device, generator=generator) < 0.5 if flip else None
     if crop:
-        images = F.pad(images, (crop,) * 4)
-        offsets = torch.randint(2 * crop + 1, (2, n, 1), device=device, generator=generator)
-        rows, columns = rows + offsets[0], columns + offsets[1]
-    # One gather for the batch: image, row and column index each output pixel; channels come along.
-    index = torch.arange(n, device=device)[:, None, None]
-    return images.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        down, right = torch.randint(2 * crop + 1, (2, n), device=device, generator=generator)
+        # A view of all crops of each image, of which one is copied, whole rows at a time.
+        windows = F.pad(images, (crop,) * 4).unfold(2, height, 1).unfold(3, width, 1)
+        images = windows[torch.arange(n, device=device), :, down, right]
+    return images if mirrored is None else torch.where(mirrored, images.flip(3), images)
 
 
 def cutout(images: Tensor, generator: torch.Generator, side: int) -> Tensor:
