@@ -159,7 +159,7 @@ class Experiment:
         assert settings.threads is not None
         assert settings.memory_format is not None and settings.precision is not None
         assert settings.problem.objectives is not None and settings.search.generations is not None
-        reporter.line(f"computing on {set_up(settings.threads, settings.device, settings.allocator)}")
+        self.computing = set_up(settings.threads, settings.device, settings.allocator)
         self.settings = settings
         self.reporter = reporter
         self.stopwatch = stopwatch
@@ -243,6 +243,7 @@ class Experiment:
         """Do what is left to do in `run`, and return its result. Raises Paused at the end of `share`."""
         self.run = run
         self.share = share or Slice()
+        self.reporter.line(f"computing on {self.computing}")
         state = run.latest()
         if state is None:
             self._tell_forecast()

@@ -1,90 +1,94 @@
-"""A training step of the supernet against one of the stand-alone subnet of the same depth and width, at one genotype.
+"""The supernet's path against the stand-alone subnet of the same depth and width, at one genotype.
 
-    python tests/benchmarks/supernet_step.py [--space darts] [--batch 96] [--pixels 32] [--pairs 15] [--threads 1]
+    python tests/benchmarks/supernet_step.py [--space nb-macro] [--batch 96] [--pixels 32] [--pairs 15] [--threads 1]
 
-Prints JSON lines: the ratio of the times (median over pairs timed alternately in this process, with the quartiles), and
-that of the peak memory above the weights. One path a step is to cost one path: at most 1.10 and 1.05.
+JSON lines: training step (as the trainer makes it, and a plain loop's for the subnet), forward pass, and peak memory of a
+training step above the weights. One path a step is to cost one path.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from figures import DEVICE, PAIRS, in_turn, made, noise, prepare, report
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
-from evonas.config import Settings, build
-from evonas.environment import device_name
-from evonas.networks import build_subnet, build_supernet, initialised
-from evonas.spaces import build_space
+from evonas.networks import build_subnet, initialised
+from evonas.seeding import Seeds
 from evonas.supernet.sgd import PathSGD
+from evonas.supernet.training import SupernetTrainer
+
+SPACES: dict[str, dict[str, Any]] = {
+    "nb-macro": {"name": "nb-macro", "width": 16},
+    "single-path": {"name": "single-path", "width": 16},
+    "darts": {"name": "darts"},
+}
 
 
 def main() -> None:
     """Time and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--space", default="darts")
-    for name, value in (("batch", 96), ("pixels", 32), ("pairs", 15), ("threads", 1), ("seed", 0)):
+    parser.add_argument("--space", choices=SPACES, help="one space alone")
+    for name, value in (("batch", 64), ("pixels", 32), ("pairs", 3 * PAIRS), ("threads", 1), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=value)
     chosen = parser.parse_args()
-    torch.set_num_threads(chosen.threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    settings: Settings = build({"space": {"name": chosen.space}})
-    space = build_space(settings.space)
+    prepare(chosen.threads)
+    for name in [chosen.space] if chosen.space else SPACES:
+        compare(name, chosen)
+
+
+def compare(name: str, chosen: argparse.Namespace) -> None:
+    """The figures of one space."""
+    settings, space, supernet, arithmetic = made(SPACES[name])
     genotype = space.sample(np.random.default_rng(chosen.seed))
     with initialised(0):
-        supernet = build_supernet(space, 3, 10).to(device=device, memory_format=torch.channels_last)
-        subnet = build_subnet(space, genotype, 3, 10, shared=True).to(device=device, memory_format=torch.channels_last)
-    images = torch.randn(chosen.batch, 3, chosen.pixels, chosen.pixels, device=device)
-    images = images.contiguous(memory_format=torch.channels_last)
-    labels = torch.arange(chosen.batch, device=device) % 10
-    path = step(supernet, lambda: supernet(images, genotype), supernet.path_parameters(genotype), labels)
-    alone = step(subnet, lambda: subnet(images), list(subnet.parameters()), labels)
-    for _ in range(3):
-        path(), alone()
-    times = np.array([(seconds(path), seconds(alone)) for _ in range(chosen.pairs)])
-    ratios = times[:, 0] / times[:, 1]
-    about = {"space": chosen.space, "batch": chosen.batch, "pixels": chosen.pixels, "genotype": list(genotype)}
-    about |= {"hardware": device_name(device), "threads": chosen.threads}
-    report("supernet step / subnet step, time", ratios, 1.10, about)
-    peak(alone, device)  # the profiler's first use holds more
-    memory = np.array([peak(path, device) / peak(alone, device) for _ in range(3)])
-    report("supernet step / subnet step, peak memory above the weights", memory, 1.05, about)
+        subnet = arithmetic.placed(build_subnet(space, genotype, 3, 10, shared=True))
+    data = noise(chosen.batch, chosen.pixels)
+    images = arithmetic.laid_out(data.weights.images.float() / 255)
+    labels = data.weights.labels
+    trainer = SupernetTrainer(
+        space, supernet, data, settings.supernet, settings.finetune, Seeds(chosen.seed), arithmetic
+    )
+    alone = plain_step(subnet, images, labels)
+
+    def path() -> None:
+        supernet.train()
+        trainer._step(images, labels, [genotype], 0.01)
+
+    about = {"space": name, "batch": chosen.batch, "pixels": chosen.pixels, "genotype": list(genotype)}
+    report("supernet step / subnet step, training", in_turn(path, alone, chosen.pairs), 1.03, **about)
+    supernet.eval(), subnet.eval()
+    with torch.inference_mode():
+        ratios = in_turn(lambda: supernet(images, genotype), lambda: subnet(images), chosen.pairs)
+    report("supernet step / subnet step, forward", ratios, 1.02, **about)
+    peak(alone)  # the profiler's first use holds more
+    memory = np.array([peak(path) / peak(alone) for _ in range(3)])
+    report("supernet step / subnet step, peak memory above the weights", memory, 1.05, **about)
 
 
-def step(module: nn.Module, forward: Callable[[], Any], used: list[nn.Parameter], labels: Any) -> Callable[[], None]:
-    """A whole training step of a module, as the product makes it."""
-    module.train()
+def plain_step(module: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], None]:
+    """A whole training step of an ordinary module, as a plain loop makes it."""
+    parameters = list(module.parameters())
     optimizer = PathSGD(module, 0.9, 3e-4)
 
     def make() -> None:
-        F.cross_entropy(forward(), labels).backward()
-        nn.utils.clip_grad_norm_(used, 5.0)
-        optimizer.step(used, 0.01)
-        if labels.is_cuda:
-            torch.cuda.synchronize()
+        module.train()
+        F.cross_entropy(module(images), labels).backward()
+        nn.utils.clip_grad_norm_(parameters, 5.0)
+        optimizer.step(parameters, 0.01)
 
     return make
 
 
-def seconds(work: Callable[[], None]) -> float:
-    """Of one call."""
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
-
-
-def peak(work: Callable[[], None], device: str) -> float:
+def peak(work: Callable[[], None]) -> float:
     """Most bytes that one call holds at a time beyond what was there before, as the allocator counts them."""
-    if device == "cuda":
+    if DEVICE == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         work()
@@ -95,14 +99,6 @@ def peak(work: Callable[[], None], device: str) -> float:
     events = [event for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
     changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
     return float(np.cumsum(changes).max())
-
-
-def report(figure: str, values: np.ndarray, goal: float, about: dict[str, Any]) -> None:
-    """One JSON line."""
-    low, middle, high = np.percentile(values, [25, 50, 75])
-    spread = [round(float(low), 4), round(float(high), 4)]
-    line = {"figure": figure, "value": round(float(middle), 4), "spread": spread, "pairs": len(values), "goal": goal}
-    sys.stdout.write(json.dumps({**line, **about}) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,69 @@
+"""How time grows: measuring with the population and with depth, bookkeeping with the length of the history.
+
+    python tests/benchmarks/growth.py
+
+Each line holds the exponent of time ~ size^exponent between the smallest and the largest size, once a repetition: at
+most 1 is no worse than linear; 1.1 is allowed for noise.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from figures import PAIRS, made, noise, prepare, report, seconds
+
+from evonas.config import MeasureSettings, build, read_yaml, shipped, with_assignments
+from evonas.progress import Silent
+from evonas.supernet.measuring import Measurer
+from evonas.table_search import start
+
+POPULATIONS = (10, 30, 100, 400)
+STAGES = {6: [2, 2, 2], 12: [4, 4, 4], 20: [6, 7, 7]}
+GENERATIONS = (1, 4, 12, 40)  # of 500 rows
+
+
+def main() -> None:
+    """The three lines."""
+    prepare()
+    exponents("exponent of measuring over the population", POPULATIONS, {n: measuring(8, n) for n in POPULATIONS})
+    exponents("exponent of measuring over depth", list(STAGES), {n: measuring(n, 30) for n in STAGES})
+    exponents("exponent of a search's bookkeeping over its history", GENERATIONS, {n: bookkeeping(n) for n in GENERATIONS})
+
+
+def exponents(figure: str, sizes: Sequence[int], works: dict[int, Callable[[], object]]) -> None:
+    """Time all sizes in turn, as often as a ratio is timed."""
+    for size in sizes:
+        works[size]()
+    times = np.array([[seconds(works[size]) for size in sizes] for _ in range(PAIRS)])
+    values = np.log(times[:, -1] / times[:, 0]) / np.log(sizes[-1] / sizes[0])
+    report(figure, values, 1.1, sizes=list(sizes), seconds=[round(float(t), 4) for t in np.median(times, axis=0)])
+
+
+def measuring(layers: int, networks: int) -> Callable[[], object]:
+    """Measure random networks of a chain of so many layers; its stages keep their shapes, so that layers cost alike."""
+    stages = STAGES.get(layers, [2, 3, 3])
+    chain = {"layers": stages, "strides": [1, 2, 2], "width": 8, "operations": ["skip", "mb3x3", "mb5x6"]}
+    _, space, supernet, arithmetic = made(chain)
+    rng = np.random.default_rng(0)
+    genotypes = [space.sample(rng) for _ in range(networks)]
+    measurer = Measurer(supernet, noise(64, 8), MeasureSettings(batch_size=64), arithmetic)
+    return lambda: measurer.measure(genotypes)
+
+
+def bookkeeping(generations: int) -> Callable[[], object]:
+    """A whole search on the shipped table by aging evolution, which writes 500 rows a generation."""
+    assignments = [f"search.generations={generations}", "search.algorithm=aging", "search.evaluations=null"]
+    settings = build(with_assignments({**read_yaml(shipped("table")), "table": {"file": "nb-macro"}}, assignments))
+
+    def search() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            start(settings, Path(folder) / "run", Silent())
+
+    return search
+
+
+if __name__ == "__main__":
+    main()
