@@ -110,7 +110,7 @@ def front_figures(run: Run) -> dict[str, Figure]:
     if not fronts:
         return {}
     final = _values(run, run.pareto)
-    figures = {"front": front_figure(fronts, final[np.isfinite(final).all(axis=1)], run.objectives, _true_front(run))}
+    figures = {"front": front_figure(fronts, final[np.isfinite(final).all(axis=1)], run.objectives, true_front(run))}
     if "hypervolume" in run.generations:
         volumes = run.generations.set_index("generation")["hypervolume"].dropna().rename("volume")
         both = spent(run.history).rename("evaluations").to_frame().join(volumes, how="inner")
@@ -140,7 +140,7 @@ def _values(run: Run, rows: pd.DataFrame) -> np.ndarray:
     return np.asarray(numbers, dtype=float)
 
 
-def _true_front(run: Run) -> np.ndarray | None:
+def true_front(run: Run) -> np.ndarray | None:
     """RUN/true_front.csv, (n, k); None where there is none."""
     path = run.path / "true_front.csv"
     if not path.is_file():

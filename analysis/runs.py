@@ -62,23 +62,23 @@ class Run:
     @property
     def algorithm(self) -> str:
         """Name of the algorithm, empty where no file tells it."""
-        return str(_look(self.settings, "search", "algorithm") or self.result.get("algorithm") or "")
+        return str(look(self.settings, "search", "algorithm") or self.result.get("algorithm") or "")
 
     @property
     def dataset(self) -> str:
         """Name of the data set, empty where no file tells it."""
-        return str(_look(self.settings, "dataset", "name") or self.result.get("dataset") or "")
+        return str(look(self.settings, "dataset", "name") or self.result.get("dataset") or "")
 
     @property
     def objectives(self) -> tuple[str, ...]:
         """Names of what was minimised, empty where no file tells them."""
-        names = _look(self.settings, "problem", "objectives")
+        names = look(self.settings, "problem", "objectives")
         return tuple(map(str, names)) if isinstance(names, list) else ()
 
     @property
     def table(self) -> str:
         """The ground-truth table that was searched instead of a supernet; empty where it was none."""
-        return str(_look(self.settings, "table", "file") or _look(self.result, "table", "file") or "")
+        return str(look(self.settings, "table", "file") or look(self.result, "table", "file") or "")
 
     @property
     def device(self) -> str:
@@ -98,11 +98,11 @@ class Run:
 
     def figure(self, *keys: str) -> float:
         """A number of result.json by its keys, as in figure("best", "test_error"); nan where there is none."""
-        return _number(_look(self.result, *keys))
+        return number(look(self.result, *keys))
 
     def setting(self, *keys: str) -> float:
         """A number of config.yaml by its keys; nan where there is none."""
-        return _number(_look(self.settings, *keys))
+        return number(look(self.settings, *keys))
 
     @property
     def reductions(self) -> tuple[str, ...]:
@@ -203,6 +203,11 @@ def read_runs(paths: Iterable[Path]) -> list[RunGroup]:
     return [RunGroup(_label(runs[0], unique=names.count(runs[0].name) == 1), tuple(runs)) for runs in groups]
 
 
+def alone(run: Run) -> RunGroup:
+    """A run as a group of its own."""
+    return RunGroup(_label(run, unique=True), (run,))
+
+
 def _without_seed(run: Run) -> dict[str, Any]:
     return {key: value for key, value in run.settings.items() if key != "seed"}
 
@@ -222,13 +227,15 @@ def _require_own_seeds(runs: Sequence[Run]) -> None:
             )
 
 
-def _look(data: object, *keys: str) -> object:
+def look(data: object, *keys: str) -> object:
+    """What nested mappings hold under `keys`; None where one of them is not there."""
     for key in keys:
         data = data.get(key) if isinstance(data, dict) else None
     return data
 
 
-def _number(value: object) -> float:
+def number(value: object) -> float:
+    """A number as a float; nan for what is none, or not finite."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         return math.nan
     return float(value)

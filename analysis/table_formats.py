@@ -31,9 +31,9 @@ class PrintTable:
     columns: tuple[str, ...]
     right: frozenset[int]
     groups: Sequence[tuple[str, Sequence[Row]]]
-    notes: Sequence[tuple[str, str]]
-    remarks: Sequence[str]
-    sources: Sequence[tuple[str, str, str]]
+    notes: Sequence[tuple[str, str]] = ()
+    remarks: Sequence[str] = ()
+    sources: Sequence[tuple[str, str, str]] = ()
 
 
 def plain(text: str) -> str:

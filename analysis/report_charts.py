@@ -1,0 +1,193 @@
+"""The interactive charts of a report, by plotly (extra `report`): what a run measured, and how its search came along.
+
+A trace has no colour but a role, in `meta`, to which the page gives one that suits its light or dark ground.
+"""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.architecture import describer
+from analysis.convergence_plots import MANY, by_state, generations, state_changes
+from analysis.front_plots import LABELS, objective_label, true_front
+from analysis.run_front import axes_of, front, measured
+from analysis.runs import Run, look
+from analysis.table_formats import plain
+
+MOST = 3000  # points of a trace that are drawn; more make a page slow, and lie on each other
+WIDE = 8.0  # largest over smallest value, from which on an axis is logarithmic
+FEW = 12  # generations, of which each has a tick
+LINES, LETTERS = 12, 44  # of the text that a point shows, at most
+UNITS = {"error": "{:.2f} % error", "loss": "loss {:.4f} nats", "latency_ms": "{:.4g} ms"} | {
+    name: f"{{:,.0f}} {LABELS[name]}" for name in ("params", "flops")
+}
+
+
+class Chart(NamedTuple):
+    """A figure, and what a reader has to know of it, in sentences."""
+
+    figure: go.Figure
+    notes: list[str]
+
+
+def networks_chart(run: Run) -> Chart:
+    """All networks that a run measured, by two objectives or by one and size, with the front and the network chosen.
+
+    Raises AnalysisError where no network has both figures, and for a true_front.csv that is damaged.
+    """
+    x, y = axes_of(run)
+    rows, best = measured(run), front(run)
+    final = rows["origin"] == "final"
+    searched, notes = _thinned(rows[~final], "networks of the search")
+    at_end, more = _thinned(rows[final], "final candidates")
+    shown = _Shown(describer(run.settings), [y, x, *run.objectives[2:]])
+    figure = go.Figure(layout=_layout(objective_label(x), objective_label(y), rows[y]))
+    if len(searched):
+        figure.add_trace(_cloud(searched, x, y, shown))
+    looks: dict[str, dict[str, Any]] = {
+        "final": {"name": "final candidates", "marker": {"symbol": "diamond-open", "size": 8}},
+        "front": {
+            "name": "front",
+            "marker": {"symbol": "triangle-up", "size": 10},
+            "line": {"shape": "hv", "width": 1.5},
+        },
+        "chosen": {"name": "network chosen", "marker": {"symbol": "star", "size": 16}},
+    }
+    looks["front"]["mode"] = "markers" if len(run.objectives) > 2 else "lines+markers"
+    chosen = rows[final & (rows["genotype"] == str(look(run.result, "best", "genotype")))].tail(1)
+    for role, found in (("final", at_end), ("front", best), ("chosen", chosen)):
+        if len(found):
+            drawn = {"mode": "markers", "hovertext": shown.texts(found), **looks[role]}
+            figure.add_trace(go.Scatter(x=found[x], y=found[y], hoverinfo="text", meta=role, **drawn))
+    true = true_front(run) if len(run.objectives) == 2 else None
+    if true is not None:
+        order = np.argsort(true[:, 1], kind="stable")
+        line = {"shape": "hv", "dash": "dash", "width": 1.5}
+        xy = {"x": true[order, 1], "y": true[order, 0]}
+        figure.add_trace(go.Scatter(**xy, name="true front of the table", mode="lines", line=line, meta="true"))
+    return Chart(figure, notes + more)
+
+
+def convergence_chart(run: Run) -> Chart:
+    """Best and median of the first objective by generation; values of different supernet states are not joined.
+
+    Raises AnalysisError where no generation is known.
+    """
+    rows, notes = _thinned(generations(run), "generations")
+    changes = state_changes(rows)
+    shown = _Shown(describer(run.settings), [axes_of(run)[1], "params", "flops"])
+    texts = {"median": rows["generation"].map("generation {}: median ".format), "best": _of_best(run, rows, shown)}
+    texts["median"] += rows["median"].map("{:.6g}".format)
+    label = objective_label(run.objectives[0]) if run.objectives else "first objective"
+    figure = go.Figure(layout=_layout("generation", label, rows[["best", "median"]].stack()))
+    for name, symbol in (("median", "square-open"), ("best", "circle")):
+        points: list[tuple[object, object, object]] = []
+        for piece in by_state(rows.assign(text=texts[name])):
+            points += [*zip(piece["generation"], piece[name], piece["text"], strict=True), (None, None, None)]
+        x, y, text = zip(*points, strict=True)
+        drawn = {"mode": "lines+markers", "marker": {"symbol": symbol, "size": 7}, "line": {"width": 1.5}, "meta": name}
+        figure.add_trace(go.Scatter(x=x, y=y, hovertext=text, hoverinfo="text", name=name, **drawn))
+    if rows["generation"].max() < FEW:
+        figure.update_xaxes(dtick=1)
+    if len(changes) <= MANY:
+        for place in changes:
+            figure.add_vline(place, line={"dash": "dot", "width": 1}, layer="below")
+        notes += ["Dotted lines are where the supernet's state changes."] * bool(changes)
+    return Chart(figure, notes)
+
+
+class _Shown:
+    """The text that a point shows: its figures, where it comes from, and its architecture."""
+
+    def __init__(self, describe: Callable[[object], list[str]], first: list[str]) -> None:
+        self._describe = describe
+        self._names = list(dict.fromkeys([*first, "error", "params"]))
+
+    def texts(self, rows: pd.DataFrame) -> list[str]:
+        return [self._text(row) for row in rows.to_dict("records")]
+
+    def _text(self, row: dict[Any, Any]) -> str:
+        figures = [figure_text(name, row[name]) for name in self._names if np.isfinite(_float(row.get(name)))]
+        where = f"generation {row['generation']}, supernet state {row['state']}, {row['origin']}"
+        phrases = [plain(phrase).replace(" ", "\u00a0") for phrase in self._describe(row["genotype"])]  # kept whole
+        lines = textwrap.wrap(", ".join(phrases), LETTERS, max_lines=LINES, placeholder=" …")
+        # plotly reads tags and entities in this text.
+        return "<br>".join(html.escape(line) for line in [", ".join(figures), plain(where), *lines])
+
+
+def figure_text(name: str, value: float) -> str:
+    """A figure of a network in words, with its unit."""
+    return UNITS[name].format(value) if name in UNITS else f"{plain(name)} {value:.6g}"
+
+
+def _float(value: object) -> float:
+    return float(value) if isinstance(value, int | float | np.number) else np.nan
+
+
+def _of_best(run: Run, rows: pd.DataFrame, shown: _Shown) -> pd.Series[str]:
+    """The text of the best network of each generation in `rows`, as far as history.csv has it."""
+    searched = run.history[run.history["origin"] != "final"]
+    values = pd.to_numeric(searched.get(axes_of(run)[1]), errors="coerce").dropna()
+    best = searched.loc[values.groupby(searched["generation"]).idxmin()]
+    best = best[best["generation"].isin(rows["generation"])]
+    texts = dict(zip(best["generation"], shown.texts(best), strict=True))
+    known = zip(rows["generation"], rows["best"], strict=True)
+    found = [texts.get(generation, f"generation {generation}: best {value:.6g}") for generation, value in known]
+    return pd.Series(found, index=rows.index)
+
+
+def _cloud(rows: pd.DataFrame, x: str, y: str, shown: _Shown) -> go.Scatter:
+    """The networks of the search, coloured by generation."""
+    several = rows["generation"].nunique() > 1
+    bar = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "len": 0.5, "thickness": 8}
+    marker: dict[str, Any] = {"symbol": "circle", "size": 7, "opacity": 0.75}
+    if several:
+        title = {"text": "generation", "side": "top", "font": {"size": 12}}
+        marker |= {"color": rows["generation"], "colorscale": "Cividis", "colorbar": {**bar, "title": title}}
+    text = shown.texts(rows)
+    return go.Scatter(
+        x=rows[x],
+        y=rows[y],
+        hovertext=text,
+        hoverinfo="text",
+        mode="markers",
+        marker=marker,
+        meta="searched",
+        name="networks of the search",
+    )
+
+
+def _thinned(rows: pd.DataFrame, what: str) -> tuple[pd.DataFrame, list[str]]:
+    """At most MOST of the rows, evenly spread over them, and a sentence that says so where they are fewer."""
+    if len(rows) <= MOST:
+        return rows, []
+    places = np.linspace(0, len(rows) - 1, MOST).round().astype(int)
+    return rows.iloc[places], [f"Of {len(rows):,} {what}, {MOST:,} are drawn, evenly spread over the search."]
+
+
+def _layout(x: str, y: str, values: pd.Series[float]) -> dict[str, Any]:
+    """Axes for vertical `values`: logarithmic where they lie so far apart that a linear one would show the worst alone."""
+    low, high = values.min(), values.max()
+    vertical: dict[str, Any] = {"title": {"text": html.escape(y)}}
+    if 0 < WIDE * low < high:
+        vertical |= {
+            "type": "log",
+            "dtick": "D2",
+            "tickformat": ",.4~g",
+            "title": {"text": f"{html.escape(y)}, logarithmic"},
+        }
+    return {
+        "template": None,
+        "hovermode": "closest",
+        "legend": {"orientation": "h", "x": 0, "y": 0, "yanchor": "bottom", "yref": "container"},
+        "showlegend": True,
+        "xaxis": {"title": {"text": html.escape(x)}},
+        "yaxis": vertical,
+    }
