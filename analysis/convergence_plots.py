@@ -56,10 +56,10 @@ def generations(run: Run) -> pd.DataFrame:
     Raises AnalysisError where there is none.
     """
     rows = run.generations.drop_duplicates("generation", keep="last").sort_values("generation")
-    rows = rows[np.isfinite(rows[["best", "median"]].to_numpy(float)).all(axis=1)]
-    if rows.empty:
+    known: pd.DataFrame = rows[np.isfinite(rows[["best", "median"]].to_numpy(float)).all(axis=1)]
+    if known.empty:
         raise AnalysisError("generations.csv has no generation with a best and a median")
-    return rows
+    return known
 
 
 def by_state(rows: pd.DataFrame) -> list[pd.DataFrame]:

@@ -38,7 +38,7 @@ def report(run: Run, peers: pd.DataFrame | None = None) -> str:
         Path("report.html").write_text(report(read_run(Path("runs/ga-digits-0"))), encoding="utf-8")
     """
     with _extra():
-        from analysis.report_charts import convergence_chart, networks_chart
+        from analysis.report_charts import convergence_chart, hypervolume_chart, networks_chart
         from analysis.report_page import chart_data, image_data, page, verbatim
     missing = list(run.problems)
 
@@ -53,7 +53,9 @@ def report(run: Run, peers: pd.DataFrame | None = None) -> str:
         "networks": known("chart of the networks", lambda: networks_chart(run)),
         "convergence": known("chart of the convergence", lambda: convergence_chart(run)),
     }
-    figures, not_drawn = run_plots(run, without=("convergence",))
+    if len(run.objectives) > 1:
+        charts["hypervolume"] = known("chart of the hypervolume", lambda: hypervolume_chart(run))
+    figures, not_drawn = run_plots(run, without=("convergence", "front"))
     correlated = (run.path / "correlation.csv").is_file()
     content = {
         "title": facts.title(run),
@@ -105,10 +107,11 @@ def _extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRA:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRA:
             raise
         raise AnalysisError(
-            f"the report needs {error.name}, which is not installed; install it by `pip install 'evonas[report]'`"
+            f"the report needs {package}, which is not installed; install it by `pip install 'evonas[report]'`"
         ) from None
 
 

@@ -16,12 +16,13 @@ import plotly.graph_objects as go
 
 from analysis.architecture import describer
 from analysis.convergence_plots import MANY, by_state, generations, state_changes
-from analysis.front_plots import LABELS, objective_label, true_front
+from analysis.front_plots import LABELS, hypervolumes, objective_label, true_front
 from analysis.run_front import axes_of, front, measured
 from analysis.runs import Run, look
 from analysis.table_formats import plain
+from evonas.errors import AnalysisError
 
-MOST = 3000  # points of a trace that are drawn; more make a page slow, and lie on each other
+MOST = 2000  # points of a trace that are drawn; more make a page slow, and lie on each other
 WIDE = 8.0  # largest over smallest value, from which on an axis is logarithmic
 FEW = 12  # generations, of which each has a tick
 LINES, LETTERS = 12, 44  # of the text that a point shows, at most
@@ -43,10 +44,11 @@ def networks_chart(run: Run) -> Chart:
     Raises AnalysisError where no network has both figures, and for a true_front.csv that is damaged.
     """
     x, y = axes_of(run)
-    rows, best = measured(run), front(run)
+    rows = measured(run)
     final = rows["origin"] == "final"
     searched, notes = _thinned(rows[~final], "networks of the search")
-    at_end, more = _thinned(rows[final], "final candidates")
+    at_end, of_final = _thinned(rows[final], "final candidates")
+    best, of_front = _thinned(front(run), "networks of the front")
     shown = _Shown(describer(run.settings), [y, x, *run.objectives[2:]])
     figure = go.Figure(layout=_layout(objective_label(x), objective_label(y), rows[y]))
     if len(searched):
@@ -72,7 +74,7 @@ def networks_chart(run: Run) -> Chart:
         line = {"shape": "hv", "dash": "dash", "width": 1.5}
         xy = {"x": true[order, 1], "y": true[order, 0]}
         figure.add_trace(go.Scatter(**xy, name="true front of the table", mode="lines", line=line, meta="true"))
-    return Chart(figure, notes + more)
+    return Chart(figure, notes + of_final + of_front)
 
 
 def convergence_chart(run: Run) -> Chart:
@@ -86,7 +88,7 @@ def convergence_chart(run: Run) -> Chart:
     texts = {"median": rows["generation"].map("generation {}: median ".format), "best": _of_best(run, rows, shown)}
     texts["median"] += rows["median"].map("{:.6g}".format)
     label = objective_label(run.objectives[0]) if run.objectives else "first objective"
-    figure = go.Figure(layout=_layout("generation", label, rows[["best", "median"]].stack()))
+    figure = go.Figure(layout=_layout("generation", label, pd.concat([rows["best"], rows["median"]])))
     for name, symbol in (("median", "square-open"), ("best", "circle")):
         points: list[tuple[object, object, object]] = []
         for piece in by_state(rows.assign(text=texts[name])):
@@ -94,12 +96,32 @@ def convergence_chart(run: Run) -> Chart:
         x, y, text = zip(*points, strict=True)
         drawn = {"mode": "lines+markers", "marker": {"symbol": symbol, "size": 7}, "line": {"width": 1.5}, "meta": name}
         figure.add_trace(go.Scatter(x=x, y=y, hovertext=text, hoverinfo="text", name=name, **drawn))
-    if rows["generation"].max() < FEW:
-        figure.update_xaxes(dtick=1)
+    figure.update_xaxes(_ticks(rows["generation"]))
     if len(changes) <= MANY:
         for place in changes:
             figure.add_vline(place, line={"dash": "dot", "width": 1}, layer="below")
         notes += ["Dotted lines are where the supernet's state changes."] * bool(changes)
+    return Chart(figure, notes)
+
+
+def hypervolume_chart(run: Run) -> Chart:
+    """Hypervolume of each generation by evaluations, and that of the true front where a table has told it.
+
+    Raises AnalysisError where none is known.
+    """
+    rows, notes = _thinned(hypervolumes(run), "generations")
+    if rows.empty:
+        raise AnalysisError("generations.csv has no hypervolume")
+    figure = go.Figure(layout=_layout("evaluations", "hypervolume (share of box)", rows["volume"]))
+    text = [f"generation {generation}: hypervolume {volume:.6g}" for generation, volume in rows["volume"].items()]
+    drawn = {"mode": "lines+markers", "line": {"width": 1.5}, "hovertext": text, "hoverinfo": "text"}
+    figure.add_trace(go.Scatter(x=rows["evaluations"], y=rows["volume"], name="hypervolume", meta="best", **drawn))
+    true = run.figure("front", "true_hypervolume")
+    if np.isfinite(true):
+        ends = rows["evaluations"].iloc[[0, -1]]
+        line = {"dash": "dash", "width": 1.5}
+        name = "true front of the table"
+        figure.add_trace(go.Scatter(x=ends, y=[true, true], mode="lines", line=line, name=name, meta="true"))
     return Chart(figure, notes)
 
 
@@ -118,8 +140,9 @@ class _Shown:
         where = f"generation {row['generation']}, supernet state {row['state']}, {row['origin']}"
         phrases = [plain(phrase).replace(" ", "\u00a0") for phrase in self._describe(row["genotype"])]  # kept whole
         lines = textwrap.wrap(", ".join(phrases), LETTERS, max_lines=LINES, placeholder=" …")
-        # plotly reads tags and entities in this text.
-        return "<br>".join(html.escape(line) for line in [", ".join(figures), plain(where), *lines])
+        text = "\n".join([", ".join(figures), plain(where), *lines]).replace("\u00a0", " ")
+        # plotly reads tags and entities in it; a lone > is none, and there is one in every phrase.
+        return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")
 
 
 def figure_text(name: str, value: float) -> str:
@@ -134,7 +157,8 @@ def _float(value: object) -> float:
 def _of_best(run: Run, rows: pd.DataFrame, shown: _Shown) -> pd.Series[str]:
     """The text of the best network of each generation in `rows`, as far as history.csv has it."""
     searched = run.history[run.history["origin"] != "final"]
-    values = pd.to_numeric(searched.get(axes_of(run)[1]), errors="coerce").dropna()
+    name = axes_of(run)[1]
+    values = pd.to_numeric(searched.reindex(columns=[name])[name], errors="coerce").dropna()
     best = searched.loc[values.groupby(searched["generation"]).idxmin()]
     best = best[best["generation"].isin(rows["generation"])]
     texts = dict(zip(best["generation"], shown.texts(best), strict=True))
@@ -145,12 +169,11 @@ def _of_best(run: Run, rows: pd.DataFrame, shown: _Shown) -> pd.Series[str]:
 
 def _cloud(rows: pd.DataFrame, x: str, y: str, shown: _Shown) -> go.Scatter:
     """The networks of the search, coloured by generation."""
-    several = rows["generation"].nunique() > 1
-    bar = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "len": 0.5, "thickness": 8}
     marker: dict[str, Any] = {"symbol": "circle", "size": 7, "opacity": 0.75}
-    if several:
-        title = {"text": "generation", "side": "top", "font": {"size": 12}}
-        marker |= {"color": rows["generation"], "colorscale": "Cividis", "colorbar": {**bar, "title": title}}
+    if rows["generation"].nunique() > 1:
+        bar = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "len": 0.5, "thickness": 8}
+        bar |= {"title": {"text": "generation", "side": "top", "font": {"size": 12}}, **_ticks(rows["generation"])}
+        marker |= {"color": rows["generation"], "colorscale": "Cividis", "colorbar": bar}
     text = shown.texts(rows)
     return go.Scatter(
         x=rows[x],
@@ -169,11 +192,16 @@ def _thinned(rows: pd.DataFrame, what: str) -> tuple[pd.DataFrame, list[str]]:
     if len(rows) <= MOST:
         return rows, []
     places = np.linspace(0, len(rows) - 1, MOST).round().astype(int)
-    return rows.iloc[places], [f"Of {len(rows):,} {what}, {MOST:,} are drawn, evenly spread over the search."]
+    return rows.iloc[places], [f"Of {len(rows):,} {what}, {MOST:,} are drawn, evenly spread over them."]
+
+
+def _ticks(generations: pd.Series[int]) -> dict[str, Any]:
+    """No ticks between generations."""
+    return {"dtick": 1} if generations.max() < FEW else {}
 
 
 def _layout(x: str, y: str, values: pd.Series[float]) -> dict[str, Any]:
-    """Axes for vertical `values`: logarithmic where they lie so far apart that a linear one would show the worst alone."""
+    """Axes; the vertical one is logarithmic where `values` lie so far apart that a linear one shows the worst alone."""
     low, high = values.min(), values.max()
     vertical: dict[str, Any] = {"title": {"text": html.escape(y)}}
     if 0 < WIDE * low < high:

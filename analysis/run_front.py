@@ -46,7 +46,8 @@ def _with_numbers(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
     names = list(dict.fromkeys([*axes_of(run), *run.objectives]))
     numbers = rows.reindex(columns=names).apply(pd.to_numeric, errors="coerce").astype(float)
     rows = rows.assign(**{name: numbers[name] for name in names})
-    return rows[np.isfinite(numbers).all(axis=1)]
+    whole: pd.DataFrame = rows[np.isfinite(numbers.to_numpy()).all(axis=1)]
+    return whole
 
 
 def _within_limits(run: Run, rows: pd.DataFrame) -> pd.DataFrame:

@@ -171,10 +171,11 @@ PAGE = """<!DOCTYPE html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; font-family: system-ui, sans-serif; line-height: 1.4; }}
-body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }}
+.wide {{ overflow-wrap: normal; }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; border-block: 2px solid; }}
-caption {{ text-align: left; padding-bottom: 0.5rem; }}
+caption {{ text-align: left; padding-bottom: 0.5rem; max-width: calc(100vw - 2rem); }}
 th, td {{ padding: 0.15rem 0.6rem; text-align: left; }}
 thead, tbody {{ border-bottom: 1px solid; }}
 th[scope="rowgroup"] {{ font-style: italic; font-weight: normal; }}
