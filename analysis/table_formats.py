@@ -172,6 +172,7 @@ PAGE = """<!DOCTYPE html>
 <style>
 :root {{ color-scheme: light dark; font-family: system-ui, sans-serif; line-height: 1.4; }}
 body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }}
+h1 {{ font-size: 1.4rem; }}
 .wide {{ overflow-wrap: normal; }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; border-block: 2px solid; }}
@@ -183,7 +184,10 @@ th[scope="rowgroup"] {{ font-style: italic; font-weight: normal; }}
 </style>
 </head>
 <body>
+<main>
+<h1>{title}</h1>
 {body}
+</main>
 </body>
 </html>
 """
