@@ -20,6 +20,8 @@ from analysis.runs import Run, RunGroup
 from analysis.tables import left_out
 from evonas.errors import AnalysisError
 
+OF_A_SEARCH = ("convergence", "front")
+
 
 class Plots(NamedTuple):
     """figures: by the names of their files, without suffix. missing: what could not be drawn and why, one line each."""
@@ -71,7 +73,7 @@ def run_plots(run: Run, without: Collection[str] = ()) -> Plots:
     figures: dict[str, Figure] = {}
     missing = [f"{run.path}: {', '.join(run.problems)}"] if run.problems and run.finished else []
     for kind, make in makers.items():
-        if kind in without:
+        if kind in without or (kind in OF_A_SEARCH and not run.searched):
             continue
         try:
             figures |= make()

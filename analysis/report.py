@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,10 @@ def report(run: Run, peers: pd.DataFrame | None = None) -> str:
             missing.append(f"no {what}: {error}")
             return None
 
-    charts = {
-        "networks": known("chart of the networks", lambda: networks_chart(run)),
-        "convergence": known("chart of the convergence", lambda: convergence_chart(run)),
-    }
-    if len(run.objectives) > 1:
-        charts["hypervolume"] = known("chart of the hypervolume", lambda: hypervolume_chart(run))
+    makers = {"networks": networks_chart, "convergence": convergence_chart} if run.searched else {}
+    if run.searched and len(run.objectives) > 1:
+        makers["hypervolume"] = hypervolume_chart
+    charts = {name: known(f"chart of the {name}", partial(make, run)) for name, make in makers.items()}
     figures, not_drawn = run_plots(run, without=("convergence", "front"))
     correlated = (run.path / "correlation.csv").is_file()
     content = {
@@ -68,8 +67,8 @@ def report(run: Run, peers: pd.DataFrame | None = None) -> str:
         "machine": facts.machine_facts(run),
         "networks": facts.networks_table(run),
         "seconds": facts.seconds_table(run),
-        "front": known("table of the front", lambda: facts.front_table(run)),
-        "correlation": known("table of the correlation", lambda: facts.correlation_table(run)) if correlated else None,
+        "front": facts.front_table(run) if charts.get("networks") else None,
+        "correlation": known("table of the correlation", partial(facts.correlation_table, run)) if correlated else None,
         "charts": {name: (chart_data(chart.figure), chart.notes) for name, chart in charts.items() if chart},
         "axes": [facts.word(name) for name in axes_of(run)],
         "one_state": run.history["state"].nunique() < 2,
@@ -79,7 +78,7 @@ def report(run: Run, peers: pd.DataFrame | None = None) -> str:
             _peers_table(name, run, peers) for name in DATASETS if run.dataset not in DATASETS or name == run.dataset
         ],
         "not_compared": _named(run, left_out([alone(run)])),
-        "missing": _named(run, [*missing, *(line for line in not_drawn if line not in missing)]),
+        "missing": _named(run, [*missing, *(line for line in not_drawn if not line.startswith(f"{run.path}: "))]),
     }
     return page(content)
 

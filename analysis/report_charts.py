@@ -17,8 +17,9 @@ import plotly.graph_objects as go
 from analysis.architecture import describer
 from analysis.convergence_plots import MANY, by_state, generations, state_changes
 from analysis.front_plots import LABELS, hypervolumes, objective_label, true_front
+from analysis.run_files import look
 from analysis.run_front import axes_of, front, measured
-from analysis.runs import Run, look
+from analysis.runs import Run
 from analysis.table_formats import plain
 from evonas.errors import AnalysisError
 

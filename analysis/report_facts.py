@@ -13,8 +13,9 @@ import yaml
 from analysis.architecture import describer
 from analysis.correlation import read_correlation
 from analysis.front_plots import objective_label
+from analysis.run_files import look, number
 from analysis.run_front import axes_of, front
-from analysis.runs import Run, look, number
+from analysis.runs import Run
 from analysis.table_formats import PrintTable, Row
 from evonas.datasets import DATASETS
 
@@ -59,17 +60,21 @@ def what_was_run(run: Run) -> Facts:
         "Data set": run.dataset + (f": {spec.title}" if spec else ""),
         "Table searched": run.table,
         "Search space": _text(look(asked, "space", "name")),
-        "Minimised": ", ".join(run.objectives),
-        "Limits": _text({k: v for k, v in limits.items() if v is not None}) if isinstance(limits, dict) else "",
-        "Population": _text(look(asked, "search", "population")),
-        "Generations": f"{len(run.generations)} measured, of {_text(look(asked, 'search', 'generations'))}",
         "Images": _images(run),
         "Seed": _text(run.seed),
     }
-    if not run.table:
+    if run.searched:
+        facts |= {
+            "Minimised": ", ".join(run.objectives),
+            "Limits": _text({k: v for k, v in limits.items() if v is not None}) if isinstance(limits, dict) else "",
+            "Population": _text(look(asked, "search", "population")),
+            "Generations": f"{len(run.generations)} measured, of {_text(look(asked, 'search', 'generations'))}",
+        }
+    if run.searched and not run.table:
         tuned = look(asked, "finetune", "enabled") is True and epochs["finetune"] > 0
         facts["Warm-up"] = _epochs(epochs["supernet"])
         facts["Fine-tuning"] = f"{_epochs(epochs['finetune'])} a generation" if tuned else "none"
+    if not run.table:
         facts["Retraining"] = _epochs(epochs["retrain"]) if look(asked, "retrain", "enabled") is not False else "none"
     return [(name, value) for name, value in facts.items() if value]
 
@@ -86,11 +91,11 @@ def result_facts(run: Run) -> Facts:
         "Error by the table" if run.table else "Error on the supernet": _figure(
             run.figure("best", "supernet_error"), "{:.2f} %"
         ),
-        "Evaluations": _figure(run.figure("evaluations"), "{:,.0f}"),
-        "GPU-days of the search" if run.device[:3] != "cpu" else "CPU-days of the search": _figure(
-            run.figure("search_gpu_days"), "{:.3g}"
-        ),
     }
+    if run.searched:
+        days = "CPU-days of the search" if run.device.startswith("cpu") else "GPU-days of the search"
+        facts["Evaluations"] = _figure(run.figure("evaluations"), "{:,.0f}")
+        facts[days] = _figure(run.figure("search_gpu_days"), "{:.3g}")
     return [(name, value) for name, value in facts.items() if value]
 
 

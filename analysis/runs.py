@@ -6,9 +6,8 @@ Nothing here raises for a file that lacks or is broken: what could be read is th
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.run_files import TABLES, read_result, read_settings, read_table
+from analysis.run_files import TABLES, look, number, read_result, read_settings, read_table
 from evonas.config import read_yaml, shipped
 from evonas.datasets import DATASETS
 from evonas.errors import AnalysisError
@@ -61,8 +60,15 @@ class Run:
 
     @property
     def algorithm(self) -> str:
-        """Name of the algorithm, empty where no file tells it."""
+        """Name of the algorithm, `retrain` where it searched nothing, empty where no file tells it."""
+        if not self.searched:
+            return "retrain"
         return str(look(self.settings, "search", "algorithm") or self.result.get("algorithm") or "")
+
+    @property
+    def searched(self) -> bool:
+        """Whether it is a search; `evonas retrain` trains networks that are given."""
+        return not look(self.settings, "retrain", "genotypes")
 
     @property
     def dataset(self) -> str:
@@ -177,8 +183,11 @@ def read_run(path: Path) -> Run:
         raise AnalysisError(f"{path} is no run folder (it has none of {', '.join(known)}); give the folder of a run")
     problems: list[str] = []
     settings, result = read_settings(path, problems), read_result(path, problems)
-    history, generations, pareto = (read_table(path, name, problems) for name in TABLES)
-    return Run(path, settings, result, history, generations, pareto, tuple(problems))
+    # What searches nothing has no tables.
+    of_tables: list[str] = []
+    history, generations, pareto = (read_table(path, name, of_tables) for name in TABLES)
+    run = Run(path, settings, result, history, generations, pareto, tuple(problems))
+    return replace(run, problems=(*problems, *of_tables)) if run.searched else run
 
 
 def read_runs(paths: Iterable[Path]) -> list[RunGroup]:
@@ -225,20 +234,6 @@ def _require_own_seeds(runs: Sequence[Run]) -> None:
                 f"{first.path} and {run.path} have the same settings and the same seed {run.seed}; give one of them, "
                 "or runs of different seeds"
             )
-
-
-def look(data: object, *keys: str) -> object:
-    """What nested mappings hold under `keys`; None where one of them is not there."""
-    for key in keys:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data
-
-
-def number(value: object) -> float:
-    """A number as a float; nan for what is none, or not finite."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-        return math.nan
-    return float(value)
 
 
 def _shown(count: float) -> str:

@@ -61,6 +61,7 @@ function draw(source) {
   const { data, layout } = JSON.parse(source.textContent);
   const style = getComputedStyle(document.body);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  const font = { family: style.fontFamily, size: 13, color: colour("ink") };
   for (const trace of data) {
     trace.line = { ...trace.line, color: colour(trace.meta) };
     const edge = trace.meta === "searched" ? { color: colour("soft"), width: 0.5 } : { color: colour("ground"), width: 1 };
@@ -73,8 +74,8 @@ function draw(source) {
   Object.assign(layout, {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: style.fontFamily, size: 13, color: colour("ink") },
-    hoverlabel: { align: "left", bgcolor: colour("card"), bordercolor: colour("soft"), font: { color: colour("ink") } },
+    font,
+    hoverlabel: { align: "left", bgcolor: colour("card"), bordercolor: colour("soft"), font },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("ink") },
     margin: { l: 56, r: 12, t: 64, b: 48 },
     dragmode: touch.matches ? false : "zoom", // a finger on a chart scrolls the page

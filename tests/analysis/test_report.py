@@ -129,6 +129,16 @@ def test_reduced_and_unfair_runs_are_marked(tmp_path: Path) -> None:
     assert "CPU-days of the search" in page.text and "GPU-days of the search" not in page.text
 
 
+def test_what_trained_given_networks_has_no_search_to_show(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", "retrain.genotypes=[pc-darts]", networks=[{"role": "network 2", "test_error": 3}])
+    for name in ("history.csv", "generations.csv", "pareto.csv"):
+        (run / name).unlink()
+    page = page_of(write_architecture(run))
+    assert "retrain on cifar10, seed 0" in page.text and "network 2 3.00" in page.text
+    assert "What is missing" not in page.text and "Population" not in page.text and "of the search" not in page.text
+    assert page.data == {} and "#front" not in [link["href"] for link in page.of("a")]
+
+
 def test_the_search_of_a_table_is_shown_with_its_true_front(searched: Path) -> None:
     page, run = page_of(searched), read_run(searched)
     assert "nsga2 on table nb-macro, seed 0" in page.text and "100 - mean_acc" in page.text
@@ -222,7 +232,7 @@ def poisoned(data: object, *, numbers: bool) -> Any:
         return {**known, HOSTILE: HOSTILE}
     if isinstance(data, list):
         return [*(poisoned(value, numbers=numbers) for value in data), HOSTILE]
-    return HOSTILE if isinstance(data, str) or (numbers and not isinstance(data, bool)) else data
+    return HOSTILE if isinstance(data, str) or (numbers and type(data) in (int, float)) else data
 
 
 def poison(run: Path, *, numbers: bool) -> None:
