@@ -75,7 +75,9 @@ def report(run: Run, peers: pd.DataFrame | None = None) -> str:
         "pictures": {name: image_data(rendered(made, ".svg")) for name, made in figures.items()},
         "architecture": read_architecture(run.path / "best" / "architecture.json") if "architecture" in figures else (),
         "peers": [
-            _peers_table(name, run, peers) for name in DATASETS if run.dataset not in DATASETS or name == run.dataset
+            _peers_table(name, run, load_peers() if peers is None else peers)
+            for name in DATASETS
+            if run.dataset not in DATASETS or name == run.dataset
         ],
         "not_compared": _named(run, left_out([alone(run)])),
         "missing": _named(run, [*missing, *(line for line in not_drawn if not line.startswith(f"{run.path}: "))]),
@@ -114,11 +116,9 @@ def _extra() -> Iterator[None]:
         ) from None
 
 
-def _peers_table(dataset: str, run: Run, peers: pd.DataFrame | None) -> PrintTable:
+def _peers_table(dataset: str, run: Run, peers: pd.DataFrame) -> PrintTable:
     """The comparison with published methods on a data set, with the run where it belongs there."""
-    known = load_peers() if peers is None else peers
-    frame = comparison(dataset, [alone(run)], known)
-    made = comparison_table(dataset, frame, known)
+    made = comparison_table(dataset, comparison(dataset, [alone(run)], peers), peers)
     return replace(made, groups=[(THIS_RUN.get(heading, heading), rows) for heading, rows in made.groups])
 
 

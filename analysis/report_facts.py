@@ -22,6 +22,8 @@ from evonas.datasets import DATASETS
 Facts = list[tuple[str, str]]  # names and values
 NONE = "–"
 MOST = 200  # rows of a table; the files have the others
+TAU = ("kendall", "kendall_low", "kendall_high")
+FORMATS = {"error": "{:.2f}", "loss": "{:.4f}", "params": "{:,.0f}", "flops": "{:,.0f}"}
 
 
 def title(run: Run) -> str:
@@ -64,11 +66,13 @@ def what_was_run(run: Run) -> Facts:
         "Seed": _text(run.seed),
     }
     if run.searched:
+        set_limits = limits.items() if isinstance(limits, dict) else ()
         facts |= {
             "Minimised": ", ".join(run.objectives),
-            "Limits": _text({k: v for k, v in limits.items() if v is not None}) if isinstance(limits, dict) else "",
+            "Limits": ", ".join(f"{name} {value}" for name, value in set_limits if isinstance(value, int | float)),
             "Population": _text(look(asked, "search", "population")),
-            "Generations": f"{len(run.generations)} measured, of {_text(look(asked, 'search', 'generations'))}",
+            "Generations": f"{run.generations['generation'].nunique()} measured",
+            "Evaluations at most": _text(look(asked, "search", "evaluations")),
         }
     if run.searched and not run.table:
         tuned = look(asked, "finetune", "enabled") is True and epochs["finetune"] > 0
@@ -83,7 +87,7 @@ def result_facts(run: Run) -> Facts:
     """The figures of the result, those that are known."""
     std = run.figure("best", "test_error_std")
     error = _figure(run.figure("best", "test_error"), "{:.2f} %")
-    measured = f"100 - {look(run.result, 'table', 'report')}" if run.table else "Test error"
+    measured = f"Error, 100 - {look(run.result, 'table', 'report')}" if run.table else "Test error"
     facts = {
         measured: error + ("" if math.isnan(std) else f" ± {std:.2f}") if error else "",
         "Parameters": _figure(run.figure("best", "params"), "{:,.0f}"),
@@ -93,8 +97,9 @@ def result_facts(run: Run) -> Facts:
         ),
     }
     if run.searched:
-        days = "CPU-days of the search" if run.device.startswith("cpu") else "GPU-days of the search"
         facts["Evaluations"] = _figure(run.figure("evaluations"), "{:,.0f}")
+    if run.searched and not run.table:
+        days = "CPU-days of the search" if run.device.startswith("cpu") else "GPU-days of the search"
         facts[days] = _figure(run.figure("search_gpu_days"), "{:.3g}")
     return [(name, value) for name, value in facts.items() if value]
 
@@ -130,7 +135,7 @@ def networks_table(run: Run) -> PrintTable | None:
     if not found:
         return None
     caption = (
-        "Networks whose test error is known. The test images were read once for each, after every choice was made."
+        "Networks whose test error is known; the test images were read once for each training, after every choice."
     )
     if run.table:
         caption = f"Errors as the table has them: 100 - {look(result, 'table', 'report')}."
@@ -146,13 +151,10 @@ def front_table(run: Run) -> PrintTable:
     x, y = axes_of(run)
     rows, describe = front(run), describer(run.settings)
     names = [name for name in dict.fromkeys([y, x, *run.objectives, "error", "params", "flops"]) if name in rows]
-    found = [
-        (
-            *(_figure(row[name], FORMATS.get(name, "{:.6g}")) for name in names),
-            ", ".join(describe(row["genotype"])).replace("->", "→"),
-        )  # no line ends in it
-        for row in rows.head(MOST).to_dict("records")
-    ]
+    found = []
+    for row in rows.head(MOST).to_dict("records"):
+        architecture = ", ".join(describe(row["genotype"])).replace("->", "→")  # within which no line ends
+        found.append((*(_figure(row[name], FORMATS.get(name, "{:.6g}")) for name in names), architecture))
     caption = f"The front by {word(y)} and {word(x)}, the smallest first."
     caption += "" if len(rows) <= MOST else f" These are {MOST} of its {len(rows):,} networks."
     columns = (*map(objective_label, names), "architecture")
@@ -182,10 +184,6 @@ def correlation_table(run: Run) -> PrintTable:
 def word(objective: str) -> str:
     """An objective without its unit."""
     return objective_label(objective).partition(" (")[0]
-
-
-TAU = ("kendall", "kendall_low", "kendall_high")
-FORMATS = {"error": "{:.2f}", "loss": "{:.4f}", "params": "{:,.0f}", "flops": "{:,.0f}"}
 
 
 def _table(name: str, caption: str, columns: Iterable[str], right: Iterable[int], rows: Iterable[Any]) -> PrintTable:
@@ -225,6 +223,4 @@ def _figure(value: float, form: str) -> str:
 
 def _text(value: object) -> str:
     """A value of a file in words; empty for none."""
-    if isinstance(value, dict):
-        return ", ".join(f"{k} {_text(v)}" for k, v in value.items())
     return "" if value is None else str(value)
