@@ -28,19 +28,20 @@ THIS_RUN = {HEADINGS["evonas"]: "this run", HEADINGS["target"]: "target paper"}
 
 
 def report(run: Run, peers: pd.DataFrame | None = None) -> str:
-    """A run as an HTML page: what was run and how to repeat it, its result, front, convergence and network, published
-    methods, rank correlation and drift where they are known, versions and hardware.
+    """A run as an HTML page, in whatever state it is; the page says what is missing.
 
-    run: as `analysis.runs.read_run` gives it, finished or not; the page says what is missing. peers: as `load_peers`
-    gives them, None for the shipped ones. The page holds all it needs, plotly's scripts too (about 5 MB), and loads
-    nothing. The same files give the same page, wherever the folder lies and under one version of plotly and matplotlib.
-    Raises AnalysisError where the extra `report` is not installed.
+    It shows the result, what was run and how to repeat it, front, convergence, network, rank correlation and drift
+    where they are known, published methods, versions and hardware. run: as `analysis.runs.read_run` gives it. peers: as
+    `load_peers` gives them, None for the shipped ones. The page holds all it needs, plotly's scripts too (about 5 MB),
+    and loads nothing. The same files give the same page, wherever their folder lies, under the same versions of plotly
+    and matplotlib. Raises AnalysisError where the extra `report` is not installed.
 
         Path("report.html").write_text(report(read_run(Path("runs/ga-digits-0"))), encoding="utf-8")
     """
     with _extra():
         from analysis.report_charts import convergence_chart, hypervolume_chart, networks_chart
         from analysis.report_page import chart_data, image_data, page, verbatim
+    run = replace(run, path=run.path.resolve())  # which messages name, and the page does not
     missing = list(run.problems)
 
     def known(what: str, make: Callable[[], Any]) -> Any:
@@ -69,7 +70,7 @@ def report(run: Run, peers: pd.DataFrame | None = None) -> str:
         "seconds": facts.seconds_table(run),
         "front": facts.front_table(run) if charts.get("networks") else None,
         "correlation": known("table of the correlation", partial(facts.correlation_table, run)) if correlated else None,
-        "charts": {name: (chart_data(chart.figure), chart.notes) for name, chart in charts.items() if chart},
+        "charts": {n: (chart_data(chart.figure), _named(run, chart.notes)) for n, chart in charts.items() if chart},
         "axes": [facts.word(name) for name in axes_of(run)],
         "one_state": run.history["state"].nunique() < 2,
         "pictures": {name: image_data(rendered(made, ".svg")) for name, made in figures.items()},

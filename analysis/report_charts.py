@@ -30,6 +30,11 @@ LINES, LETTERS = 12, 44  # of the text that a point shows, at most
 UNITS = {"error": "{:.2f} % error", "loss": "loss {:.4f} nats", "latency_ms": "{:.4g} ms"} | {
     name: f"{{:,.0f}} {LABELS[name]}" for name in ("params", "flops")
 }
+LOOKS: dict[str, dict[str, Any]] = {  # by role
+    "final": {"name": "final candidates", "marker": {"symbol": "diamond-open", "size": 8}},
+    "front": {"name": "front", "marker": {"symbol": "triangle-up", "size": 10}, "line": {"shape": "hv", "width": 1.5}},
+    "chosen": {"name": "network chosen", "marker": {"symbol": "star", "size": 16}},
+}
 
 
 class Chart(NamedTuple):
@@ -42,7 +47,7 @@ class Chart(NamedTuple):
 def networks_chart(run: Run) -> Chart:
     """All networks that a run measured, by two objectives or by one and size, with the front and the network chosen.
 
-    Raises AnalysisError where no network has both figures, and for a true_front.csv that is damaged.
+    Raises AnalysisError where no network has both figures.
     """
     x, y = axes_of(run)
     rows = measured(run)
@@ -54,28 +59,25 @@ def networks_chart(run: Run) -> Chart:
     figure = go.Figure(layout=_layout(objective_label(x), objective_label(y), rows[y]))
     if len(searched):
         figure.add_trace(_cloud(searched, x, y, shown))
-    looks: dict[str, dict[str, Any]] = {
-        "final": {"name": "final candidates", "marker": {"symbol": "diamond-open", "size": 8}},
-        "front": {
-            "name": "front",
-            "marker": {"symbol": "triangle-up", "size": 10},
-            "line": {"shape": "hv", "width": 1.5},
-        },
-        "chosen": {"name": "network chosen", "marker": {"symbol": "star", "size": 16}},
-    }
-    looks["front"]["mode"] = "markers" if len(run.objectives) > 2 else "lines+markers"
-    chosen = rows[final & (rows["genotype"] == str(look(run.result, "best", "genotype")))].tail(1)
+    joined = "markers" if len(run.objectives) > 2 else "lines+markers"
+    last = rows[rows["state"] == rows["state"].max()]
+    chosen = last[last["genotype"] == str(look(run.result, "best", "genotype"))].tail(1)
     for role, found in (("final", at_end), ("front", best), ("chosen", chosen)):
         if len(found):
-            drawn = {"mode": "markers", "hovertext": shown.texts(found), **looks[role]}
+            drawn = {"mode": joined if role == "front" else "markers", "hovertext": shown.texts(found), **LOOKS[role]}
             figure.add_trace(go.Scatter(x=found[x], y=found[y], hoverinfo="text", meta=role, **drawn))
-    true = true_front(run) if len(run.objectives) == 2 else None
+    notes += of_final + of_front
+    try:
+        true = true_front(run) if len(run.objectives) == 2 else None
+    except AnalysisError as error:
+        notes.append(f"The true front of the table is not drawn: {error}.")
+        true = None
     if true is not None:
         order = np.argsort(true[:, 1], kind="stable")
-        line = {"shape": "hv", "dash": "dash", "width": 1.5}
         xy = {"x": true[order, 1], "y": true[order, 0]}
-        figure.add_trace(go.Scatter(**xy, name="true front of the table", mode="lines", line=line, meta="true"))
-    return Chart(figure, notes + of_final + of_front)
+        line = {"shape": "hv", "dash": "dash", "width": 1.5}
+        figure.add_trace(go.Scatter(**xy, mode="lines", line=line, name="true front of the table", meta="true"))
+    return Chart(figure, notes)
 
 
 def convergence_chart(run: Run) -> Chart:

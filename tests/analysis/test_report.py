@@ -301,11 +301,14 @@ def test_an_empty_run_says_what_is_missing(tmp_path: Path) -> None:
     assert page.data == {}
 
 
-def test_a_run_that_was_killed_shows_how_far_it_came(tmp_path: Path, searched: Path) -> None:
+def test_a_run_that_was_killed_shows_how_far_it_came(
+    tmp_path: Path, searched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(searched, run)
-    for name in ("result.json", "pareto.csv", "true_front.csv", "best/architecture.json"):
+    for name in ("result.json", "pareto.csv", "best/architecture.json"):
         (run / name).unlink()
+    (run / "true_front.csv").write_text("error\n1\n")
     for name in ("history.csv", "generations.csv"):
         content = (run / name).read_bytes()
         (run / name).write_bytes(content[: len(content) * 2 // 3])
@@ -314,6 +317,9 @@ def test_a_run_that_was_killed_shows_how_far_it_came(tmp_path: Path, searched: P
     networks, line = page.data["chart-networks"]["data"]
     assert networks["name"] == "networks of the search" and line["name"] == "front"
     assert "cannot read run/best/architecture.json" in page.text and str(tmp_path) not in page.text
+    assert "The true front of the table is not drawn: run/true_front.csv has no column 'params'" in page.text
+    monkeypatch.chdir(run)
+    assert page_of(Path()).text == page.text
     assert 0 < len(networks["hovertext"]) == len(found.history) < len(read_run(searched).history)
 
 
