@@ -134,9 +134,7 @@ def networks_table(run: Run) -> PrintTable | None:
     found = [cells for cells in found if cells[1] != NONE]
     if not found:
         return None
-    caption = (
-        "Networks whose test error is known; the test images were read once for each training, after every choice."
-    )
+    caption = "Networks whose test error is known. The test images were read once a training, after all choices."
     if run.table:
         caption = f"Errors as the table has them: 100 - {look(result, 'table', 'report')}."
     columns = ["Network", "Error (%)", "±", "Parameters", "Multiply-adds"]
