@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 
 from analysis.ablation import SEED_OF_ONE, SUPERNET, compare, units
 from analysis.figures import BLACK, BLUE, GREY, figure, save
@@ -59,6 +58,8 @@ def plot_ablation(path: Path, grid: pd.DataFrame, metric: str, reference: str, *
 
     label: of the axis, with the unit of the metric. Raises AnalysisError as `units` does, and for another suffix.
     """
+    import seaborn as sns  # here, since it imports pyplot, whose state is the user's
+
     paired = units(grid, metric, reference)
     differences = pd.DataFrame({arm: paired.differences(arm) for arm in paired.arms[1:]})
     made = figure(6.0, 1.4 + 0.45 * differences.shape[1])
