@@ -58,38 +58,29 @@ def plot_ablation(path: Path, grid: pd.DataFrame, metric: str, reference: str, *
 
     label: of the axis, with the unit of the metric. Raises AnalysisError as `units` does, and for another suffix.
     """
+    import seaborn as sns  # here, since it imports pyplot, whose state is the user's
+
     paired = units(grid, metric, reference)
-    arms = paired.arms[1:]
-    made = figure(6.0, 1.4 + 0.45 * len(arms))
+    differences = pd.DataFrame({arm: paired.differences(arm) for arm in paired.arms[1:]})
+    made = figure(6.0, 1.4 + 0.45 * differences.shape[1])
     axes = made.subplots()
     axes.axvline(0, color=GREY, linewidth=1, linestyle="--")
-    for place, arm in enumerate(arms):
-        differences = paired.differences(arm)
-        low, high = mean_interval(differences)
-        mean = differences.mean()
-        first = place == 0
-        axes.scatter(
-            differences,
-            np.full(len(differences), place),
-            s=24,
-            facecolors="none",
-            edgecolors=BLUE,
-            label=paired.name if first else None,
-        )
-        axes.errorbar(
-            mean,
-            place,
-            xerr=None if np.isnan(low) else [[mean - low], [high - mean]],
-            fmt="D",
-            color=BLACK,
-            markersize=5,
-            capsize=3,
-            label="mean, 95 % interval" if first else None,
-        )
-    axes.set_yticks(range(len(arms)), arms)
-    axes.set_ylim(len(arms) - 0.5, -0.5)
+    sns.stripplot(differences, orient="y", jitter=False, size=6, color=BLUE, alpha=0.5, ax=axes)
+    sns.pointplot(
+        differences,
+        orient="y",
+        errorbar=lambda values: mean_interval(values.to_numpy()),
+        linestyle="none",
+        color=BLACK,
+        marker="D",
+        markersize=5,
+        capsize=0.2,
+        err_kws={"linewidth": 1.5},
+        ax=axes,
+    )
     axes.set_xlabel(f"{label or metric}: difference from {reference}")
-    made.legend(loc="outside lower center", ncols=2, fontsize="small")
+    shown = {paired.name: axes.collections[0], "mean, 95 % interval": axes.lines[1]}
+    made.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=2, fontsize="small")
     save(made, path)
 
 

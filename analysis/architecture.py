@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from evonas.errors import AnalysisError
+from evonas.config import build
+from evonas.errors import AnalysisError, ConfigError
+from evonas.spaces import build_space
 
 BLOCK = re.compile(r"([\w.-]{1,16}) (\d{1,4})->(\d{1,4})(?: /(\d))?", re.ASCII)  # conv3 16->32 /2
 EDGE = re.compile(r"(\d)>(\d) ([\w.-]{1,16})", re.ASCII)  # 0>1 nor_conv_3x3
@@ -49,6 +51,28 @@ def read_architecture(path: Path) -> tuple[str, ...]:
     if not isinstance(phrases, list) or not phrases or not all(isinstance(phrase, str) for phrase in phrases):
         raise AnalysisError(f"{path} has no architecture; expected a list of phrases under 'architecture'")
     return tuple(phrases)
+
+
+def describer(settings: Mapping[str, Any]) -> Callable[[object], list[str]]:
+    """What turns a genotype, as files have it, into the phrases of its architecture in the space of a run's settings.
+
+    What is no genotype of that space stays as it is, and so does every one where the settings name no space.
+    """
+    try:
+        space = build_space(build({"space": settings["space"]}).space)
+    except (KeyError, ConfigError):
+        space = None
+
+    def described(text: object) -> list[str]:
+        try:
+            genes = json.loads(str(text))
+        except (ValueError, RecursionError):
+            genes = None
+        if space is None or not isinstance(genes, list) or not all(type(gene) is int for gene in genes):
+            return [str(text)]
+        return space.describe(tuple(genes)) if space.is_valid(genes) else [str(text)]
+
+    return described
 
 
 def chain(phrases: Sequence[str]) -> list[list[Block]] | None:

@@ -110,15 +110,20 @@ def front_figures(run: Run) -> dict[str, Figure]:
     if not fronts:
         return {}
     final = _values(run, run.pareto)
-    figures = {"front": front_figure(fronts, final[np.isfinite(final).all(axis=1)], run.objectives, _true_front(run))}
-    if "hypervolume" in run.generations:
-        volumes = run.generations.set_index("generation")["hypervolume"].dropna().rename("volume")
-        both = spent(run.history).rename("evaluations").to_frame().join(volumes, how="inner")
+    figures = {"front": front_figure(fronts, final[np.isfinite(final).all(axis=1)], run.objectives, true_front(run))}
+    both = hypervolumes(run)
+    if len(both):
         whole = run.figure("front", "true_hypervolume")
-        if len(both):
-            best = whole if np.isfinite(whole) else None
-            figures["hypervolume"] = hypervolume_figure(list(both["evaluations"]), list(both["volume"]), best)
+        best = whole if np.isfinite(whole) else None
+        figures["hypervolume"] = hypervolume_figure(list(both["evaluations"]), list(both["volume"]), best)
     return figures
+
+
+def hypervolumes(run: Run) -> pd.DataFrame:
+    """Evaluations after each generation and its hypervolume, columns `evaluations` and `volume`, by generation."""
+    rows = run.generations.reindex(columns=["generation", "hypervolume"]).drop_duplicates("generation", keep="last")
+    volumes = rows.set_index("generation")["hypervolume"].dropna().rename("volume")
+    return spent(run.history).rename("evaluations").to_frame().join(volumes, how="inner")
 
 
 def spent(history: pd.DataFrame) -> pd.Series[int]:
@@ -140,7 +145,7 @@ def _values(run: Run, rows: pd.DataFrame) -> np.ndarray:
     return np.asarray(numbers, dtype=float)
 
 
-def _true_front(run: Run) -> np.ndarray | None:
+def true_front(run: Run) -> np.ndarray | None:
     """RUN/true_front.csv, (n, k); None where there is none."""
     path = run.path / "true_front.csv"
     if not path.is_file():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -19,6 +19,8 @@ from analysis.peers import DATASETS
 from analysis.runs import Run, RunGroup
 from analysis.tables import left_out
 from evonas.errors import AnalysisError
+
+OF_A_SEARCH = ("convergence", "front")
 
 
 class Plots(NamedTuple):
@@ -51,11 +53,11 @@ def plots(groups: Sequence[RunGroup] = (), peers: pd.DataFrame | None = None) ->
     return Plots(figures, missing)
 
 
-def run_plots(run: Run) -> Plots:
+def run_plots(run: Run, without: Collection[str] = ()) -> Plots:
     """What can be drawn of a run, in whatever state it is.
 
     convergence; front and hypervolume of several objectives; correlation and drift where RUN has the files of
-    `evonas correlate`; architecture.
+    `evonas correlate`; architecture. without: names of those that are not wanted.
     """
     makers: dict[str, Callable[[], dict[str, Figure]]] = {
         "convergence": lambda: {"convergence": convergence_figure(run)},
@@ -71,6 +73,8 @@ def run_plots(run: Run) -> Plots:
     figures: dict[str, Figure] = {}
     missing = [f"{run.path}: {', '.join(run.problems)}"] if run.problems and run.finished else []
     for kind, make in makers.items():
+        if kind in without or (kind in OF_A_SEARCH and not run.searched):
+            continue
         try:
             figures |= make()
         except AnalysisError as error:

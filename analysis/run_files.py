@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +98,17 @@ def _with_numbers(frame: pd.DataFrame) -> pd.DataFrame:
         frame[column] = values
     frame = frame[whole].reset_index(drop=True)
     return frame.astype({column: int for column in WHOLE if column in frame})
+
+
+def look(data: object, *keys: str) -> object:
+    """What nested mappings hold under `keys`; None where one of them is not there."""
+    for key in keys:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def number(value: object) -> float:
+    """A number as a float; nan for what is none, or not finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        return math.nan
+    return float(value)

@@ -6,9 +6,8 @@ Nothing here raises for a file that lacks or is broken: what could be read is th
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.run_files import TABLES, read_result, read_settings, read_table
+from analysis.run_files import TABLES, look, number, read_result, read_settings, read_table
 from evonas.config import read_yaml, shipped
 from evonas.datasets import DATASETS
 from evonas.errors import AnalysisError
@@ -61,24 +60,31 @@ class Run:
 
     @property
     def algorithm(self) -> str:
-        """Name of the algorithm, empty where no file tells it."""
-        return str(_look(self.settings, "search", "algorithm") or self.result.get("algorithm") or "")
+        """Name of the algorithm, `retrain` where it searched nothing, empty where no file tells it."""
+        if not self.searched:
+            return "retrain"
+        return str(look(self.settings, "search", "algorithm") or self.result.get("algorithm") or "")
+
+    @property
+    def searched(self) -> bool:
+        """Whether it is a search; `evonas retrain` trains networks that are given."""
+        return not look(self.settings, "retrain", "genotypes")
 
     @property
     def dataset(self) -> str:
         """Name of the data set, empty where no file tells it."""
-        return str(_look(self.settings, "dataset", "name") or self.result.get("dataset") or "")
+        return str(look(self.settings, "dataset", "name") or self.result.get("dataset") or "")
 
     @property
     def objectives(self) -> tuple[str, ...]:
         """Names of what was minimised, empty where no file tells them."""
-        names = _look(self.settings, "problem", "objectives")
+        names = look(self.settings, "problem", "objectives")
         return tuple(map(str, names)) if isinstance(names, list) else ()
 
     @property
     def table(self) -> str:
         """The ground-truth table that was searched instead of a supernet; empty where it was none."""
-        return str(_look(self.settings, "table", "file") or _look(self.result, "table", "file") or "")
+        return str(look(self.settings, "table", "file") or look(self.result, "table", "file") or "")
 
     @property
     def device(self) -> str:
@@ -98,11 +104,11 @@ class Run:
 
     def figure(self, *keys: str) -> float:
         """A number of result.json by its keys, as in figure("best", "test_error"); nan where there is none."""
-        return _number(_look(self.result, *keys))
+        return number(look(self.result, *keys))
 
     def setting(self, *keys: str) -> float:
         """A number of config.yaml by its keys; nan where there is none."""
-        return _number(_look(self.settings, *keys))
+        return number(look(self.settings, *keys))
 
     @property
     def reductions(self) -> tuple[str, ...]:
@@ -177,8 +183,11 @@ def read_run(path: Path) -> Run:
         raise AnalysisError(f"{path} is no run folder (it has none of {', '.join(known)}); give the folder of a run")
     problems: list[str] = []
     settings, result = read_settings(path, problems), read_result(path, problems)
-    history, generations, pareto = (read_table(path, name, problems) for name in TABLES)
-    return Run(path, settings, result, history, generations, pareto, tuple(problems))
+    # What searches nothing has no tables.
+    of_tables: list[str] = []
+    history, generations, pareto = (read_table(path, name, of_tables) for name in TABLES)
+    run = Run(path, settings, result, history, generations, pareto, tuple(problems))
+    return replace(run, problems=(*problems, *of_tables)) if run.searched else run
 
 
 def read_runs(paths: Iterable[Path]) -> list[RunGroup]:
@@ -203,6 +212,11 @@ def read_runs(paths: Iterable[Path]) -> list[RunGroup]:
     return [RunGroup(_label(runs[0], unique=names.count(runs[0].name) == 1), tuple(runs)) for runs in groups]
 
 
+def alone(run: Run) -> RunGroup:
+    """A run as a group of its own."""
+    return RunGroup(_label(run, unique=True), (run,))
+
+
 def _without_seed(run: Run) -> dict[str, Any]:
     return {key: value for key, value in run.settings.items() if key != "seed"}
 
@@ -220,18 +234,6 @@ def _require_own_seeds(runs: Sequence[Run]) -> None:
                 f"{first.path} and {run.path} have the same settings and the same seed {run.seed}; give one of them, "
                 "or runs of different seeds"
             )
-
-
-def _look(data: object, *keys: str) -> object:
-    for key in keys:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-        return math.nan
-    return float(value)
 
 
 def _shown(count: float) -> str:

@@ -31,9 +31,9 @@ class PrintTable:
     columns: tuple[str, ...]
     right: frozenset[int]
     groups: Sequence[tuple[str, Sequence[Row]]]
-    notes: Sequence[tuple[str, str]]
-    remarks: Sequence[str]
-    sources: Sequence[tuple[str, str, str]]
+    notes: Sequence[tuple[str, str]] = ()
+    remarks: Sequence[str] = ()
+    sources: Sequence[tuple[str, str, str]] = ()
 
 
 def plain(text: str) -> str:
@@ -171,10 +171,12 @@ PAGE = """<!DOCTYPE html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; font-family: system-ui, sans-serif; line-height: 1.4; }}
-body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }}
+h1 {{ font-size: 1.4rem; }}
+.wide {{ overflow-wrap: normal; }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; border-block: 2px solid; }}
-caption {{ text-align: left; padding-bottom: 0.5rem; }}
+caption {{ text-align: left; padding-bottom: 0.5rem; max-width: calc(100vw - 2rem); }}
 th, td {{ padding: 0.15rem 0.6rem; text-align: left; }}
 thead, tbody {{ border-bottom: 1px solid; }}
 th[scope="rowgroup"] {{ font-style: italic; font-weight: normal; }}
@@ -182,7 +184,10 @@ th[scope="rowgroup"] {{ font-style: italic; font-weight: normal; }}
 </style>
 </head>
 <body>
+<main>
+<h1>{title}</h1>
 {body}
+</main>
 </body>
 </html>
 """

@@ -299,6 +299,28 @@ def plots_command(
     typer.echo(f"{len(figures)} plots are in {out}, each as .svg and .png")
 
 
+@app.command("report")
+def report_command(
+    run: Run,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The page, a file that ends in .html; default: RUN/report.html.")
+    ] = None,
+    peers: Peers = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show a run as one HTML page that opens offline: result, charts, network, published methods, how to repeat it.
+
+    RUN may be unfinished or damaged: the page says what is missing. Needs the extra: pip install 'evonas[report]'.
+    """
+    require_own_packages()
+    from analysis.peers import load_peers
+    from analysis.report import write_report
+    from analysis.runs import read_run
+
+    found = read_run(run)
+    typer.echo(f"the report is {write_report(found, out, load_peers(peers))}; open it in a browser")
+
+
 @app.command("datasets")
 def datasets_command(quiet: Quiet = False) -> None:
     """List the data sets."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from run_folders import write_run
+from run_folders import two_objectives, write_architecture, write_correlation, write_run
 
 from analysis.figures import rendered, save, save_all
 from analysis.peer_plots import error_figure
@@ -25,35 +24,7 @@ from evonas.errors import AnalysisError
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "$\\frac{1}{$ <script>漢\u202e & --"
-CHAIN = ["conv3 3->16", "skip 16->16", "mb3x6 16->32 /2"]
 PEERS = {f"error-{cost}-{dataset}" for cost in ("gpu-days", "params") for dataset in ("cifar10", "cifar100")}
-HISTORY = "generation,state,genotype,canonical,origin,error,loss,params,flops,seconds\n"
-
-
-def write_architecture(run: Path, phrases: object = CHAIN) -> Path:
-    (run / "best").mkdir(exist_ok=True)
-    (run / "best" / "architecture.json").write_text(json.dumps({"space": {"name": "x"}, "architecture": phrases}))
-    return run
-
-
-def write_correlation(run: Path, scorer: str = "flops") -> None:
-    rows = ["state,scorer,region,kendall,kendall_low,kendall_high"]
-    for region in ("global", "top10", "top5"):
-        rows += [f"{state},supernet loss,{region},0.{state},0.0,0.9" for state in (1, 2)]
-        rows.append(f",{scorer},{region},0.5,0.4,0.6")
-    (run / "correlation.csv").write_text("\n".join([*rows, ""]))
-    drift = "state,previous,scorer,probe,n,drift,self_consistency\n2,1,supernet loss,uniform,9,-0.1,0.8\n"
-    (run / "drift.csv").write_text(drift)
-
-
-def two_objectives(run: Path) -> Path:
-    """A run with a front: its history has two generations on states 0 and 1, and two final candidates."""
-    rows = [(0, 0, "initial", 9, 100), (0, 0, "initial", 8, 200), (1, 1, "child", 7, 150), (2, 1, "final", 7, 150)]
-    text = HISTORY + "".join(f'{g},{s},"[{i}]","[{i}]",{o},{e},,{p},1,0\n' for i, (g, s, o, e, p) in enumerate(rows))
-    (run / "history.csv").write_text(text)
-    (run / "pareto.csv").write_text(HISTORY + '2,1,"[2]","[2]",final,7,,150,1,0\n')
-    (run / "generations.csv").write_text("generation,state,best,median,hypervolume\n0,0,8,8.5,0.5\n1,1,7,7,0.6\n")
-    return run
 
 
 @pytest.fixture(scope="module")

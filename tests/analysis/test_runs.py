@@ -45,6 +45,14 @@ def test_a_run_that_was_killed_gives_what_it_has(tmp_path: Path) -> None:
     )
 
 
+def test_what_searched_nothing_lacks_no_table(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", "retrain.genotypes=[pc-darts]")
+    for name in ("history.csv", "generations.csv", "pareto.csv"):
+        (path / name).unlink()
+    run = read_run(path)
+    assert run.problems == () and run.algorithm == "retrain" and run.history.empty
+
+
 def test_the_last_row_is_not_trusted_without_its_end(tmp_path: Path) -> None:
     path = write_run(tmp_path / "cut")
     (path / "history.csv").write_text(HISTORY.removesuffix(".1\n"))

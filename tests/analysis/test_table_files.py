@@ -67,9 +67,8 @@ def test_hostile_text_is_text_in_html() -> None:
     assert "script" not in page.tags
     assert set(page.links) == {"https://example.org/a_b?c=%20&d=1#e~f"}
     shown = [cell.strip() for cell in page.cells if cell.startswith("<script>")]
-    assert (
-        len(shown) == 6
-    )  # title, caption, heading, group, row, remark; those of the note and the source follow their keys
+    # Title and h1, caption, heading, group, row, remark; those of the note and the source follow their keys.
+    assert len(shown) == 7
     assert all(cell.startswith("<script>alert(1)</script> | a\\b & 100% $x_1$ #1") for cell in shown)
 
 
