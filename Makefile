@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow check clean
+.PHONY: demo test slow bench check clean
 
 demo: $(VENV)/.installed
 	$(BIN)/evonas run ga
@@ -13,6 +13,11 @@ test: $(VENV)/.installed-test
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "slow and not gpu"
+
+# One JSON line a figure; half an hour, on a machine that does nothing else.
+bench: $(VENV)/.installed-test
+	for name in supernet_step population loading growth startup overhead; do \
+	    $(BIN)/python tests/benchmarks/$$name.py 2>/dev/null || exit 1; done
 
 # What CI runs.
 check: $(VENV)/.installed-dev

@@ -119,11 +119,14 @@ class Trace:
 def trace(settings: Settings, problem: TabularProblem, space: Space) -> Trace:
     """Search by effective settings, in memory."""
     found = Trace()
+    repaired = 0  # so far
 
     def record(generation: int, population: Sequence[Candidate], measured: Sequence[Measurement], spent: int) -> None:
+        nonlocal repaired
         found.generations.append(list(measured))
         found.origins.append([candidate.origin for candidate in population])
-        found.repairs.append(made.repairs - sum(found.repairs))
+        found.repairs.append(made.repairs - repaired)
+        repaired = made.repairs
 
     made = algorithm(settings, space, problem, Seeds(settings.seed))
     found.spent = search(

@@ -22,7 +22,7 @@ from evonas.table_search import start
 
 POPULATIONS = (10, 30, 100, 400)
 STAGES = {6: [2, 2, 2], 12: [4, 4, 4], 20: [6, 7, 7]}
-GENERATIONS = (1, 4, 12, 40)  # of 500 rows
+GENERATIONS = (40, 100)  # 20,100 and 50,100 rows
 
 
 def main() -> None:
@@ -30,7 +30,8 @@ def main() -> None:
     prepare()
     exponents("exponent of measuring over the population", POPULATIONS, {n: measuring(8, n) for n in POPULATIONS})
     exponents("exponent of measuring over depth", list(STAGES), {n: measuring(n, 30) for n in STAGES})
-    exponents("exponent of a search's bookkeeping over its history", GENERATIONS, {n: bookkeeping(n) for n in GENERATIONS})
+    searches = {n: bookkeeping(n) for n in GENERATIONS}
+    exponents("exponent of a search's bookkeeping over its history", GENERATIONS, searches)
 
 
 def exponents(figure: str, sizes: Sequence[int], works: dict[int, Callable[[], object]]) -> None:
@@ -54,7 +55,7 @@ def measuring(layers: int, networks: int) -> Callable[[], object]:
 
 
 def bookkeeping(generations: int) -> Callable[[], object]:
-    """A whole search on the shipped table by aging evolution, which writes 500 rows a generation."""
+    """A whole search on the shipped table by aging evolution, which writes some 500 rows a generation."""
     assignments = [f"search.generations={generations}", "search.algorithm=aging", "search.evaluations=null"]
     settings = build(with_assignments({**read_yaml(shipped("table")), "table": {"file": "nb-macro"}}, assignments))
 

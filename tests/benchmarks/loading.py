@@ -2,8 +2,8 @@
 
     python tests/benchmarks/loading.py [--images 10000] [--batch 96] [--workers 0 2]
 
-Both crop at random with 4 pixels of padding, flip, and normalise images of 32x32 pixels. The value is images a second of
-ours to theirs, where workers that the DataLoader starts have begun to deliver before the clock runs.
+Both crop at random with 4 pixels of padding, flip, and normalise images of 32x32 pixels. The value is images a second
+of ours to theirs; workers of the DataLoader persist, so that their start is not in the time.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/overhead.py [--cifar10 DIR]
 
-Runs `configs/digits.yaml` once (minutes), and with --cifar10, a folder of its images, `configs/cifar10-small.yaml` (half an
-hour). One run each, no pairs: the seconds are those of result.json.
+Runs `configs/digits.yaml` once (minutes), and with --cifar10, a folder of its images, `configs/cifar10-small.yaml`
+(half an hour). One run each, no pairs: the seconds are those of result.json.
 """
 
 from __future__ import annotations

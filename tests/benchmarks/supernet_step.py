@@ -2,8 +2,8 @@
 
     python tests/benchmarks/supernet_step.py [--space nb-macro] [--batch 96] [--pixels 32] [--pairs 15] [--threads 1]
 
-JSON lines: training step (as the trainer makes it, and a plain loop's for the subnet), forward pass, and peak memory of a
-training step above the weights. One path a step is to cost one path.
+JSON lines: training step (as the trainer makes it, and a plain loop's for the subnet), forward pass, and peak memory of
+a training step above the weights. One path a step is to cost one path.
 """
 
 from __future__ import annotations
