@@ -2,8 +2,8 @@
 
     python tests/benchmarks/population.py [--layers 6 8 12 20] [--statistics batch] [--pixels 16] [--images 100]
 
-Populations of 50: random ones, and those of generations 5, 10 and the last of a search on digits in the same space. Each
-line has beside the ratio of the times that of the multiply-adds, which counts no batch norm and no memory traffic.
+Populations of 50: random ones, and those of generations 5, 10 and the last of a search on digits in the same space.
+Each line has beside the ratio of the times that of the multiply-adds, which counts no batch norm and no memory traffic.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python tests/benchmarks/ranking.py --data-dir DIR --table FILE [--epochs 40] [--threads 2] [--set KEY=VALUE ...]
 
 DIR: CIFAR-10. FILE: the table of NAS-Bench-Macro (`arch`, `mean_acc`). 200 genotypes drawn uniformly are scored by loss
-on 2,000 images that train nothing. One JSON line every fifth epoch; seconds are those of training alone. A rate that falls
-along a cosine makes the last line the one that counts.
+on 2,000 images that train nothing. One JSON line every fifth epoch; seconds are those of training alone. A rate that
+falls along a cosine makes the last line the one that counts.
 """
 
 from __future__ import annotations
