@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import signal
 import sys
 import time
@@ -173,6 +174,41 @@ def show_command(run: Run, quiet: Quiet = False) -> None:
     from evonas.show import show
 
     show(run, Console(no_color=quiet))
+
+
+@app.command("export")
+def export_command(
+    run: Run,
+    kind: Annotated[str, typer.Option("--format", metavar="safetensors|onnx|torch-export", help="Of the file.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="New file; default: RUN/export/model.*, replaced.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write the network of a finished run for use elsewhere, with labels and normalisation in it, and a model card."""
+    require_own_packages()
+    from evonas.export import export
+
+    file, card = export(run, kind, out)
+    typer.echo(f"{file} ({file.stat().st_size:,} bytes), described in {card}")
+
+
+@app.command("predict")
+def predict_command(
+    run: Run,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, of any size.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all probabilities.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Class and probability of images, by the network of a finished run."""
+    require_own_packages()
+    from analysis.table_formats import plain
+    from evonas.predict import predict
+
+    for found in predict(run, images):
+        about = {"image": str(found.file), "class": found.best, "probabilities": found.probabilities}
+        line = f"{found.file}  {plain(found.best)}  {found.probabilities[found.best]:.1%}"
+        typer.echo(json.dumps(about) if as_json else line)
 
 
 @app.command("correlate")

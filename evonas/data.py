@@ -223,7 +223,8 @@ def _read_folders(
     _require_classes(folder / "test", class_folders(folder / "test"), classes)
     files = [list_split(folder / split, classes) for split in ("train", "test")]
     channels = 1 if all_grey(files[0][0] + files[1][0]) else 3  # stops at the first that has colour
-    train, test = ((read_images(names, channels, size), labels) for names, labels in files)
+    shape = None if size is None else (size, size)
+    train, test = ((read_images(names, channels, shape), labels) for names, labels in files)
     if train[0].shape[1:] != test[0].shape[1:]:
         raise DataError(
             f"train images of {folder} have shape {train[0].shape[1:]} and test images {test[0].shape[1:]}; set "

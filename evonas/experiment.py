@@ -30,7 +30,7 @@ from evonas.plan import ALGORITHMS, algorithm, check, complete, unfair
 from evonas.progress import Reporter, duration
 from evonas.result import common, front_result, named
 from evonas.retrain import ScratchTraining
-from evonas.run import RunFolder, require_free
+from evonas.run import RunFolder, require_free, state_files
 from evonas.search.additive import by_model, predicted
 from evonas.search.base import Candidate, random_networks
 from evonas.search.final import by_stored_fitness, candidates
@@ -127,12 +127,6 @@ def score_states(path: Path, audit: AuditSettings, reporter: Reporter) -> None:
                 rows += experiment.audit.rows(state, [], [])
                 task.advance()
         folder.write_table("audit.csv", rows)
-
-
-def state_files(run: Path) -> dict[int, Path]:
-    """The supernet states that a run has kept, by number."""
-    found = {int(p.stem.removeprefix("state-")): p for p in (run / "supernet").glob("state-*.safetensors")}
-    return dict(sorted(found.items()))
 
 
 def _truth(settings: Settings, space: Space) -> dict[Genotype, float] | None:

@@ -41,8 +41,8 @@ def list_split(split: Path, classes: Sequence[str]) -> tuple[list[Path], np.ndar
     return files, np.array(labels)
 
 
-def read_images(files: Sequence[Path], channels: int, size: int | None) -> np.ndarray:
-    """The images as uint8 (N, H, W, channels), resized to `size` x `size` where given.
+def read_images(files: Sequence[Path], channels: int, size: tuple[int, int] | None) -> np.ndarray:
+    """The images as uint8 (N, H, W, channels), resized to `size`, (H, W), where given.
 
     channels: 1 or 3. Raises DataError that names a file which cannot be decoded, or where sizes differ and none is
     given.
@@ -81,14 +81,14 @@ def _mode(file: Path) -> str:
         raise _undecodable(file) from None
 
 
-def _decode(file: Path, channels: int, size: int | None) -> np.ndarray:
+def _decode(file: Path, channels: int, size: tuple[int, int] | None) -> np.ndarray:
     try:
         with Image.open(file) as image:
             decoded = _eight_bit(image).convert("L" if channels == 1 else "RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError):
         raise _undecodable(file) from None
-    if size is not None and decoded.size != (size, size):
-        decoded = decoded.resize((size, size), Image.Resampling.BILINEAR)  # Pillow's filters are antialiased
+    if size is not None and decoded.size != size[::-1]:
+        decoded = decoded.resize(size[::-1], Image.Resampling.BILINEAR)  # Pillow's filters are antialiased
     return np.asarray(decoded, dtype=np.uint8).reshape(decoded.height, decoded.width, channels)
 
 

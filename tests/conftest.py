@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -12,7 +13,9 @@ from tests_support import tiny_settings
 from evonas.arithmetic import Arithmetic
 from evonas.config import Settings, build
 from evonas.data import ImageData, load
+from evonas.experiment import start
 from evonas.networks import Supernet, build_supernet, initialised
+from evonas.progress import Silent
 from evonas.seeding import Seeds
 from evonas.spaces import build_space
 from evonas.supernet.training import SupernetTrainer
@@ -35,6 +38,14 @@ def tiny() -> Callable[..., Settings]:
 @pytest.fixture(scope="session")
 def digits() -> ImageData:
     return load(build({"dataset": {"fitness_share": 0.3}}).dataset, torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny run on digits that came to its end; to be read only."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    start(tiny_settings(), folder, Silent())
+    return folder
 
 
 class Parts:
