@@ -161,7 +161,7 @@ class Experiment:
         self.arithmetic = Arithmetic.named(settings.device, settings.memory_format, settings.precision)
         self.seeds = Seeds(settings.seed)
         self.space = build_space(settings.space)
-        self.data: ImageData = load(settings.dataset, self.device)
+        self.data: ImageData = load(settings.dataset, self.device, reporter)
         self.complexity = Complexity(self.space, self.data.shape, len(self.data.classes))
         with initialised(self.seeds.number("supernet.weights")):
             supernet = build_supernet(self.space, self.data.shape[0], len(self.data.classes))

@@ -42,7 +42,7 @@ def predict(run: Path, files: Sequence[Path]) -> Iterator[Prediction]:
     normaliser = Normaliser(about.mean, about.std, torch.device("cpu"))
     for start in range(0, len(files), BATCH):
         part = files[start : start + BATCH]
-        images = torch.from_numpy(read_images(part, channels, (height, width)).transpose(0, 3, 1, 2))
+        images = torch.from_numpy(read_images(part, channels, (height, width)))
         with torch.inference_mode():
             found = network(normaliser(images)).softmax(dim=1)
         for file, row in zip(part, found.tolist(), strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -26,6 +26,14 @@ torch.set_num_threads(1)
 # A time limit an example says nothing on a machine that others share; timing belongs to benchmarks.
 hypothesis.settings.register_profile("evonas", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("evonas")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the decoded images of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVONAS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture
