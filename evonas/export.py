@@ -62,6 +62,8 @@ def metadata(about: Description) -> str:
             "input": f"images: float32 (batch, {shape}), by channel (value / 255 - mean) / std",
             "output": f"logits: float32 (batch, {len(about.classes)}), in the order of classes",
             **about.model_dump(mode="json"),
+            # Of a space in code of the user's own, the file and not where it lies.
+            "space": {**about.space, "name": Path(str(about.space.get("name"))).name},
         }
     )
 

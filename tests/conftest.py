@@ -29,9 +29,10 @@ hypothesis.settings.load_profile("evonas")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or writes the decoded images of whoever runs them."""
+def home_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the decoded images, or the list of trusted code, of whoever runs them."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         patch.setenv("EVONAS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         yield
 

@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 from tests_support import TINY
 
+from evonas import plan
 from evonas.cli import main
 from evonas.data import ImageData
 
 DOCS = Path(__file__).parent.parent / "docs"
 # In the other layout torch 2.14 crashes in the backward pass of strided 1x1 convolutions of a few channels.
-SETS = [word for assignment in (*TINY, "memory_format=contiguous") for word in ("--set", assignment)]
+SMALL = (*TINY, "memory_format=contiguous")
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -36,8 +37,11 @@ def commands(page: str) -> list[list[str]]:
 
 def call(arguments: list[str]) -> None:
     """Run a command, its searches at toy size."""
+    own_space = "--space" in arguments
+    small = [assignment for assignment in SMALL if not (own_space and assignment.startswith("space."))]
+    sets = [word for assignment in small for word in ("--set", assignment)]
     with pytest.raises(SystemExit) as left:
-        main([*arguments, *(SETS if arguments[0] == "run" else [])])
+        main([*arguments, *(sets if arguments[0] == "run" else [])])
     assert not left.value.code, arguments
 
 
@@ -62,3 +66,17 @@ def test_the_commands_and_the_code_on_own_images_run(
     exec(code, names)
     assert names["about"].classes == ("cat", "dog", "owl")
     assert names["about"].image_shape == (3, 32, 32)
+
+
+def test_the_commands_and_the_code_on_extending_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    space, algorithm = blocks("extending.md", "python")
+    Path("my_spaces.py").write_text(space)
+    for arguments in commands("extending.md"):
+        call(arguments)
+    assert Path("runs/tiny/export/model.safetensors").is_file()
+    names: dict[str, Any] = {}
+    monkeypatch.setattr(plan, "ALGORITHMS", dict(plan.ALGORITHMS))
+    exec(algorithm, names)
+    assert names["result"]["algorithm"] == "spea2"
+    assert names["result"]["front"]["hypervolume_ratio"] > 0.9
