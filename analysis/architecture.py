@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evonas.config import build
+from evonas.config import OwnSpaceSettings, build
 from evonas.errors import AnalysisError, ConfigError
 from evonas.spaces import build_space
 
@@ -56,10 +56,12 @@ def read_architecture(path: Path) -> tuple[str, ...]:
 def describer(settings: Mapping[str, Any]) -> Callable[[object], list[str]]:
     """What turns a genotype, as files have it, into the phrases of its architecture in the space of a run's settings.
 
-    What is no genotype of that space stays as it is, and so does every one where the settings name no space.
+    What is no genotype of that space stays as it is, and so does every one where the settings name no space, or one in
+    code of somebody's own, which reading a run never runs.
     """
     try:
-        space = build_space(build({"space": settings["space"]}).space)
+        named = build({"space": settings["space"]}).space
+        space = None if isinstance(named, OwnSpaceSettings) else build_space(named)
     except (KeyError, ConfigError):
         space = None
 

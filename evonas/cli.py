@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import signal
 import sys
 import time
@@ -53,7 +54,9 @@ Dataset = Annotated[str | None, typer.Option(metavar="NAME", help="A data set of
 DataDir = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Folder with the images; nothing is downloaded then.")
 ]
-SpaceName = Annotated[str | None, typer.Option(metavar="NAME", help="A space of `evonas spaces`.")]
+SpaceName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="A space of `evonas spaces`, or FILE.py:Class of your own.")
+]
 TableFile = Annotated[
     str | None, typer.Option(metavar="FILE", help="Search a table of trained networks: a CSV file, or nb-macro.")
 ]
@@ -173,6 +176,41 @@ def show_command(run: Run, quiet: Quiet = False) -> None:
     from evonas.show import show
 
     show(run, Console(no_color=quiet))
+
+
+@app.command("export")
+def export_command(
+    run: Run,
+    kind: Annotated[str, typer.Option("--format", metavar="safetensors|onnx|torch-export", help="Of the file.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="New file; default: RUN/export/model.*, replaced.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write the network of a finished run for use elsewhere, with labels and normalisation in it, and a model card."""
+    require_own_packages()
+    from evonas.export import export
+
+    file, card = export(run, kind, out)
+    typer.echo(f"{file} ({file.stat().st_size:,} bytes), described in {card}")
+
+
+@app.command("predict")
+def predict_command(
+    run: Run,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, of any size.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all probabilities.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Class and probability of images, by the network of a finished run."""
+    require_own_packages()
+    from analysis.table_formats import plain
+    from evonas.predict import predict
+
+    for found in predict(run, images):
+        about = {"image": str(found.file), "class": found.best, "probabilities": found.probabilities}
+        line = f"{found.file}  {plain(found.best)}  {found.probabilities[found.best]:.1%}"
+        typer.echo(json.dumps(about) if as_json else line)
 
 
 @app.command("correlate")
@@ -333,7 +371,7 @@ def datasets_command(quiet: Quiet = False) -> None:
 @app.command("spaces")
 def spaces_command(quiet: Quiet = False) -> None:
     """List the search spaces, with their default size and settings."""
-    from evonas.config import SPACE_SETTINGS
+    from evonas.config import SPACE_SETTINGS, entry_points_of_spaces
     from evonas.spaces import SPACES, build_space
 
     for name, settings_type in SPACE_SETTINGS.items():
@@ -344,6 +382,33 @@ def spaces_command(quiet: Quiet = False) -> None:
         for key, field in settings_type.model_fields.items():
             if key != "name":
                 typer.echo(f"  space.{key} = {getattr(settings, key)}: {field.description}")
+
+    for name in entry_points_of_spaces():
+        typer.echo(f"{name}: of an installed package; `evonas check-space {name}` tells whether it keeps the laws.")
+
+
+@app.command("check-space")
+def check_space_command(
+    space: Annotated[str, typer.Argument(metavar="SPACE", help="FILE.py:Class, or a name of `evonas spaces`.")],
+    channels: Annotated[int, typer.Option(min=1, metavar="N", help="Channels of an image.")] = 3,
+    image_size: Annotated[int, typer.Option(min=1, metavar="N", help="Pixels a side.")] = 32,
+    classes: Annotated[int, typer.Option(min=2, metavar="N", help="Classes.")] = 10,
+    quiet: Quiet = False,
+) -> None:
+    """Check a space against the laws that every space keeps: operators, supernet, subnet and costs fit together."""
+    from evonas.config import build
+    from evonas.laws import broken_laws
+    from evonas.spaces import build_space
+    from evonas.spaces.own import trust
+
+    built = build_space(build({"space": {"name": trust(space)}}).space)
+    broken = 0
+    for law, reason in broken_laws(built, (channels, image_size, image_size), classes):
+        broken += reason is not None
+        typer.echo(f"ok      {law}" if reason is None else f"BROKEN  {law}: {reason}")
+    if broken:
+        raise ConfigError(f"{space} breaks {broken} of the laws of spaces")
+    typer.echo(f"{space} can be searched: {built.n_genes} genes, {built.size:,} genotypes")
 
 
 def require_own_packages() -> None:
@@ -369,6 +434,8 @@ def _settings_data(
     assign: list[str] | None,
 ) -> dict[str, Any]:
     """The settings that the options describe, as plain data: a file, then options, then assignments."""
+    from evonas.spaces.own import trust
+
     data = read_yaml(_base_file(config, dataset, table))
     if config is None and any(part.startswith("search.generations=") for part in assign or ()):
         _put(data, "search.evaluations", None)  # a number of generations that is asked for is not cut by a default
@@ -381,7 +448,7 @@ def _settings_data(
     for key, value in options:
         if value is not None:
             _put(data, key, value)
-    return with_assignments(data, [*([f"space.name={space}"] if space is not None else []), *(assign or [])])
+    return with_assignments(data, [*([f"space.name={trust(space)}"] if space is not None else []), *(assign or [])])
 
 
 def _put(data: dict[str, Any], key: str, value: object) -> None:

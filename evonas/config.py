@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
@@ -141,6 +142,14 @@ class DartsSettings(SpaceSettings):
     )
 
 
+class OwnSpaceSettings(SpaceSettings):
+    """A space in code of the user's own."""
+
+    name: str = Field(description="FILE.py:Class, or an entry point of the group evonas.spaces")
+    sha256: str | None = Field(None, description="of the file; null: of the file as it is when the run starts")
+
+
+OWN_SPACE = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")
 OPERATION = re.compile(
     r"(?P<kind>conv|sep|maxpool|avgpool)(?P<kernel>[13579])|(?P<mb>mb)(?P<mbkernel>[3579])x(?P<expansion>[1-9])|skip"
 )
@@ -154,13 +163,20 @@ SPACE_SETTINGS: dict[str, type[SpaceSettings]] = {
 }
 
 
+def entry_points_of_spaces() -> dict[str, EntryPoint]:
+    """Spaces of installed packages by name; nothing is imported."""
+    return {point.name: point for point in entry_points(group="evonas.spaces")}
+
+
 def _space(value: object) -> object:
     if not isinstance(value, Mapping):
         return value
     name = value.get("name", "single-path")
-    if name not in SPACE_SETTINGS:
-        raise ValueError(f"{name!r} is no search space{nearest(str(name), SPACE_SETTINGS)}")
-    return SPACE_SETTINGS[name].model_validate(dict(value))
+    if name in SPACE_SETTINGS:
+        return SPACE_SETTINGS[name].model_validate(dict(value))
+    if isinstance(name, str) and (OWN_SPACE.fullmatch(name) or name in entry_points_of_spaces()):
+        return OwnSpaceSettings.model_validate(dict(value))
+    raise ValueError(f"{name!r} is no search space{nearest(str(name), SPACE_SETTINGS)}, or FILE.py:Class of your own")
 
 
 class SupernetSettings(Model):
@@ -622,7 +638,7 @@ def _known_keys(path: list[str], data: Mapping[str, Any]) -> list[str]:
         if part == "space":
             space = data.get("space")
             name = space.get("name", "single-path") if isinstance(space, Mapping) else "single-path"
-            model = SPACE_SETTINGS.get(name, SpaceSettings)
+            model = SPACE_SETTINGS.get(name, OwnSpaceSettings)
         else:
             model = _model_in(model.model_fields[part].annotation)
     return [".".join([*path, field.alias or name]) for name, field in model.model_fields.items()]

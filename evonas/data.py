@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,11 +21,23 @@ from evonas.class_names import CLASS_NAMES
 from evonas.config import DatasetSettings
 from evonas.datasets import DATASETS, Spec
 from evonas.errors import DataError, nearest
-from evonas.image_files import all_grey, class_folders, list_split, read_images
+from evonas.image_cache import images_of
+from evonas.image_folders import list_images
+from evonas.progress import Reporter, Silent
 
-Arrays = tuple[np.ndarray, np.ndarray]  # images uint8 (N, H, W, C), labels (N,)
-DIGITS_SPLIT_SEED = 20230715  # of the test part of digits, which scikit-learn ships without an official one
+DRAWN_TEST_SHARE = 0.2  # of the images of a folder, or of digits, that have no test part of their own
+TEST_SPLIT_SEED = 20230715  # of a test part that is drawn; no setting changes it
 TEST_ORDER_SEED = 0  # of the order of every test part, whatever the order of the files
+
+
+class Images(NamedTuple):
+    """Images as they are read. arrays: uint8 (N, C, H, W), perhaps a map of a file. labels: (N,). train, test: rows."""
+
+    arrays: np.ndarray
+    labels: np.ndarray
+    train: np.ndarray
+    test: np.ndarray
+    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,25 +99,27 @@ class ImageData:
         )
 
 
-def load(settings: DatasetSettings, device: torch.device) -> ImageData:
+def load(settings: DatasetSettings, device: torch.device, reporter: Reporter | None = None) -> ImageData:
     """Read and split a data set onto `device`; the split depends on `settings` alone.
 
     Images that are not of `dataset.image_size` (null: the data set's own) are resized, antialiased, here and once.
-    Raises DataError where the data set is unknown, not there, or cannot be used.
+    Those of folders are decoded once and kept (see `image_cache`), which `reporter` shows. Raises DataError where the
+    data set is unknown, not there, or cannot be used.
     """
     if settings.name not in DATASETS:
         raise DataError(f"dataset.name {settings.name!r} is unknown{nearest(settings.name, DATASETS)}")
     spec = DATASETS[settings.name]
     size = settings.image_size or spec.size
-    train, test, classes = _read(settings, spec, size)
-    _require_enough(train[1], classes)
-    train = _subset(train, settings, len(classes))
-    _require_enough(train[1], classes)
-    weights, fitness = (_part(arrays, size, device) for arrays in _fitness_split(train, settings))
+    read = _read(settings, spec, size, reporter or Silent())
+    train = _subset(read, settings)
+    _require_enough(read.labels[train], read.classes)
+    weights, fitness = (_part(read, rows, size, device) for rows in _fitness_split(read, train, settings))
+    if spec.classes is None:
+        (reporter or Silent()).line(_found(read, weights, fitness))
     mean, std = _statistics(weights.images)
     return ImageData(
         name=settings.name,
-        classes=classes,
+        classes=read.classes,
         weights=weights,
         fitness=fitness,
         mean=mean,
@@ -113,7 +127,19 @@ def load(settings: DatasetSettings, device: torch.device) -> ImageData:
         flip=spec.flip if settings.flip is None else settings.flip,
         crop=_crop(settings, spec, weights.images.shape[2]),
         digest=_digest([weights, fitness]),
-        _test=_part(_mixed(test), size, device),
+        _test=_part(read, _mixed(read.test), size, device),
+    )
+
+
+def _found(read: Images, weights: Part, fitness: Part) -> str:
+    """What was found in a folder of images, in words."""
+    counts = np.bincount(read.labels)
+    least, most = int(counts.argmin()), int(counts.argmax())
+    channels, height, width = weights.images.shape[1:]
+    return (
+        f"found {len(read.classes)} classes, from {read.classes[least]!r} ({counts[least]:,} images) to "
+        f"{read.classes[most]!r} ({counts[most]:,}), held as {'grey' if channels == 1 else 'RGB'} of {width}x{height} "
+        f"pixels: {len(weights):,} for weights, {len(fitness):,} for fitness, {len(read.test):,} for the test"
     )
 
 
@@ -142,37 +168,53 @@ def _crop(settings: DatasetSettings, spec: Spec, height: int) -> int:
 # Reading --------------------------------------------------------------------------------------------------------
 
 
-def _read(settings: DatasetSettings, spec: Spec, size: int | None) -> tuple[Arrays, Arrays, tuple[str, ...]]:
+def _read(settings: DatasetSettings, spec: Spec, size: int | None, reporter: Reporter) -> Images:
     if settings.name == "digits":
         if settings.dir is not None:
             raise DataError("digits come with evonas and are read from no folder; leave --data-dir out")
         return _read_digits()
     if spec.torchvision is None:
         if settings.dir is None:
-            raise DataError(f"{settings.name} needs --data-dir with train/<class>/* and test/<class>/* images")
+            raise DataError(f"{settings.name} needs --data-dir with train/<class>/* and test/<class>/*, or <class>/*")
         if not Path(settings.dir).is_dir():
-            raise DataError(f"--data-dir {settings.dir} is no folder; give the one that holds train and test")
-        return _read_folders(Path(settings.dir), None, size)
+            raise DataError(f"--data-dir {settings.dir} is no folder; give the one that holds the images")
+        return _read_folders(Path(settings.dir), None, size, reporter)
     classes = CLASS_NAMES[settings.name]
     if settings.dir is None:
         cache = Path(os.environ.get("EVONAS_DATA_DIR", Path.home() / ".cache" / "evonas")) / settings.name
-        return *_read_torchvision(spec.torchvision, cache, download=True), classes
+        return _read_torchvision(spec.torchvision, cache, classes, download=True)
     folder = Path(settings.dir)
     if not folder.is_dir():
         raise DataError(f"--data-dir {folder} is no folder; give the one that holds {settings.name}")
     if (folder / "train").is_dir():
-        return _read_folders(folder, classes, size)
-    return *_read_torchvision(spec.torchvision, folder, download=False), classes
+        return _read_folders(folder, classes, size, reporter)
+    return _read_torchvision(spec.torchvision, folder, classes, download=False)
 
 
-def _read_digits() -> tuple[Arrays, Arrays, tuple[str, ...]]:
+def _read_digits() -> Images:
     bunch = load_digits()
-    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
-    train, test = _split((images, bunch.target), 0.2, DIGITS_SPLIT_SEED)
-    return train, test, tuple(str(name) for name in bunch.target_names)
+    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]
+    return _with_drawn_test(images, bunch.target, tuple(str(name) for name in bunch.target_names))
 
 
-def _read_torchvision(kind: str, folder: Path, download: bool) -> tuple[Arrays, Arrays]:
+def _with_drawn_test(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> Images:
+    """Images without a test part of their own: the same stratified share of them, whatever the settings."""
+    _require_enough(labels, classes, 5)
+    train, test = _split(np.arange(len(labels)), labels, DRAWN_TEST_SHARE, TEST_SPLIT_SEED)
+    return Images(images, labels, train, test, classes)
+
+
+def _read_folders(folder: Path, classes: tuple[str, ...] | None, size: int | None, reporter: Reporter) -> Images:
+    """From folders; `classes` are those of a known data set, in the official order of its labels."""
+    listing = list_images(folder, classes)
+    images = images_of(folder, listing.files, None if size is None else (size, size), reporter)
+    if not listing.tests:
+        return _with_drawn_test(images, listing.labels, listing.classes)
+    rows = np.arange(len(listing.files))
+    return Images(images, listing.labels, rows[: -listing.tests], rows[-listing.tests :], listing.classes)
+
+
+def _read_torchvision(kind: str, folder: Path, classes: tuple[str, ...], download: bool) -> Images:
     """Both splits in torchvision's layout. Raises DataError where they are not there or are not the published files.
 
     torchvision unpickles CIFAR's files, but only after `_check_integrity` has compared every one of them with its
@@ -196,118 +238,83 @@ def _read_torchvision(kind: str, folder: Path, download: bool) -> tuple[Arrays, 
             f"{kind} is not in {folder} {tried} ({reason}); put it there, or give --data-dir with train/<class>/* and "
             "test/<class>/* images"
         ) from None
-    return _arrays(train), _arrays(test)
+    (first, labels), (second, more) = _arrays(train), _arrays(test)
+    rows = np.arange(len(labels) + len(more))
+    both = np.concatenate([first, second]), np.concatenate([labels, more])
+    return Images(*both, rows[: len(labels)], rows[len(labels) :], classes)
 
 
-def _arrays(dataset: Any) -> Arrays:
-    """Images and labels of a data set of torchvision, which keeps them in three layouts and under two names."""
+def _arrays(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, C, H, W) and labels of a data set of torchvision: kept in three layouts, and under two names."""
     images = np.asarray(dataset.data)
     labels = np.asarray(dataset.labels if hasattr(dataset, "labels") else dataset.targets)
     if images.ndim == 3:
-        images = images[..., None]
-    elif images.shape[1] == 3:  # SVHN comes as (N, C, H, W)
-        images = images.transpose(0, 2, 3, 1)
+        images = images[:, None]
+    elif images.shape[1] != 3:  # SVHN comes as (N, C, H, W), CIFAR as (N, H, W, C)
+        images = images.transpose(0, 3, 1, 2)
     return images, labels
-
-
-def _read_folders(
-    folder: Path, classes: tuple[str, ...] | None, size: int | None
-) -> tuple[Arrays, Arrays, tuple[str, ...]]:
-    """Both splits from folders; `classes` are those of a known data set, in the official order of its labels."""
-    found = class_folders(folder / "train")
-    if classes is None:
-        classes = tuple(found)
-        if len(classes) < 2:
-            raise DataError(f"{folder / 'train'} has one class folder, {found[0]!r}; a classifier needs two at least")
-    _require_classes(folder / "train", found, classes)
-    _require_classes(folder / "test", class_folders(folder / "test"), classes)
-    files = [list_split(folder / split, classes) for split in ("train", "test")]
-    channels = 1 if all_grey(files[0][0] + files[1][0]) else 3  # stops at the first that has colour
-    train, test = ((read_images(names, channels, size), labels) for names, labels in files)
-    if train[0].shape[1:] != test[0].shape[1:]:
-        raise DataError(
-            f"train images of {folder} have shape {train[0].shape[1:]} and test images {test[0].shape[1:]}; set "
-            "dataset.image_size to bring all to one size"
-        )
-    return train, test, classes
-
-
-def _require_classes(split: Path, found: list[str], expected: tuple[str, ...]) -> None:
-    missing = [name for name in expected if name not in found]
-    extra = [name for name in found if name not in expected]
-    if missing:
-        raise DataError(
-            f"{split} lacks {len(missing)} of {len(expected)} class folders, {missing[0]!r} first; expected "
-            f"{', '.join(expected[:12])}{', ...' if len(expected) > 12 else ''}"
-        )
-    if extra:
-        raise DataError(
-            f"{split} has a class folder {extra[0]!r} that is not expected; known: {', '.join(expected[:12])}"
-        )
 
 
 # Splitting ------------------------------------------------------------------------------------------------------
 
 
-def _split(arrays: Arrays, second: int | float, seed: int) -> tuple[Arrays, Arrays]:
-    """Stratified split into two, each in a seeded random order.
+def _split(rows: np.ndarray, labels: np.ndarray, second: int | float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Stratified split of rows into two, each in a seeded random order. labels: of all images, (N,).
 
-    second: images of the second part if an int, their share if a float. Raises ValueError where a part would be smaller
+    second: rows of the second part if an int, their share if a float. Raises ValueError where a part would be smaller
     than the number of classes.
     """
-    images, labels = arrays
-    rows = train_test_split(np.arange(len(labels)), test_size=second, stratify=labels, random_state=seed)
-    return (images[rows[0]], labels[rows[0]]), (images[rows[1]], labels[rows[1]])
+    first, other = train_test_split(rows, test_size=second, stratify=labels[rows], random_state=seed)
+    return first, other
 
 
-def _fitness_split(train: Arrays, settings: DatasetSettings) -> tuple[Arrays, Arrays]:
+def _fitness_split(read: Images, train: np.ndarray, settings: DatasetSettings) -> tuple[np.ndarray, np.ndarray]:
     try:
-        return _split(train, settings.fitness_share, settings.split_seed)
+        return _split(train, read.labels, settings.fitness_share, settings.split_seed)
     except ValueError as error:
         raise DataError(
-            f"{len(train[1])} training images cannot be split with dataset.fitness_share {settings.fitness_share:g} "
+            f"{len(train)} training images cannot be split with dataset.fitness_share {settings.fitness_share:g} "
             f"({error}); give more images, or a share nearer to 0.5"
         ) from None
 
 
-def _subset(train: Arrays, settings: DatasetSettings, classes: int) -> Arrays:
-    wanted, available = settings.train_images, len(train[1])
-    if wanted is None:
-        return train
+def _subset(read: Images, settings: DatasetSettings) -> np.ndarray:
+    """Rows of the training images in use."""
+    wanted, available, classes = settings.train_images, len(read.train), len(read.classes)
+    _require_enough(read.labels[read.train], read.classes)
+    if wanted is None or wanted == available:
+        return read.train
     if wanted > available:
         raise DataError(f"dataset.train_images is {wanted}, and {settings.name} has {available}; ask for fewer")
     if wanted < 4 * classes:
         raise DataError(f"dataset.train_images is {wanted}; {classes} classes need at least {4 * classes}")
-    if wanted == available:
-        return train
     if available - wanted < classes:  # a stratified draw leaves out one of each class at least
         raise DataError(
             f"dataset.train_images is {wanted} of {available}; ask for at most {available - classes}, or null for all"
         )
-    return _split(train, wanted, settings.split_seed)[1]
+    return _split(read.train, read.labels, wanted, settings.split_seed)[1]
 
 
-def _mixed(test: Arrays) -> Arrays:
+def _mixed(test: np.ndarray) -> np.ndarray:
     """In an order that mixes the classes: files come class by class, and statistics of such a batch would be skewed."""
-    order = np.random.default_rng(TEST_ORDER_SEED).permutation(len(test[1]))
-    return test[0][order], test[1][order]
+    return test[np.random.default_rng(TEST_ORDER_SEED).permutation(len(test))]
 
 
-def _require_enough(labels: np.ndarray, classes: tuple[str, ...]) -> None:
+def _require_enough(labels: np.ndarray, classes: tuple[str, ...], least: int = 3) -> None:
     counts = np.bincount(labels, minlength=len(classes))
-    if counts.min() < 3:
+    if counts.min() < least:
         name = classes[int(counts.argmin())]
-        raise DataError(f"class {name!r} has {counts.min()} training images; at least 3 are needed to split them")
+        raise DataError(f"class {name!r} has {counts.min()} training images; at least {least} are needed to split them")
 
 
-def _part(arrays: Arrays, size: int | None, device: torch.device) -> Part:
-    images = torch.from_numpy(np.ascontiguousarray(arrays[0].transpose(0, 3, 1, 2)))
+def _part(read: Images, rows: np.ndarray, size: int | None, device: torch.device) -> Part:
+    images = torch.from_numpy(np.ascontiguousarray(read.arrays[rows]))
     if size is not None and images.shape[2:] != (size, size):
         from torchvision.transforms.v2 import functional as resizing
 
         chunks = torch.split(images, 4096)
         images = torch.cat([resizing.resize(chunk, [size, size], antialias=True) for chunk in chunks])
-    return Part(images.to(device), torch.from_numpy(arrays[1].astype(np.int64)).to(device))
+    return Part(images.to(device), torch.from_numpy(read.labels[rows].astype(np.int64)).to(device))
 
 
 def _digest(parts: list[Part]) -> str:
@@ -315,8 +322,8 @@ def _digest(parts: list[Part]) -> str:
     sha = hashlib.sha256()
     for part in parts:
         sha.update(str(tuple(part.images.shape)).encode())
-        sha.update(part.images.cpu().numpy().tobytes())
-        sha.update(part.labels.cpu().numpy().tobytes())
+        sha.update(part.images.cpu().numpy().reshape(-1).data)
+        sha.update(part.labels.cpu().numpy().data)
     return sha.hexdigest()
 
 

@@ -23,5 +23,5 @@ DATASETS: dict[str, Spec] = {
     "cifar100": Spec("CIFAR-100, 60,000 of 32x32, colour, 100 classes", 100, 32, True, 4, "CIFAR100"),
     "fashion_mnist": Spec("Fashion-MNIST, 70,000 of 28x28, grey, 10 classes", 10, 28, True, 2, "FashionMNIST"),
     "svhn": Spec("SVHN, 99,289 of 32x32, colour, 10 classes", 10, 32, False, 2, "SVHN"),
-    "imagefolder": Spec("your own images: --data-dir with train/<class>/* and test/<class>/*", None, None, True, None),
+    "imagefolder": Spec("your own images: --data-dir with <class>/*, or train/ and test/", None, None, True, None),
 }

@@ -30,7 +30,7 @@ from evonas.plan import ALGORITHMS, algorithm, check, complete, unfair
 from evonas.progress import Reporter, duration
 from evonas.result import common, front_result, named
 from evonas.retrain import ScratchTraining
-from evonas.run import RunFolder, require_free
+from evonas.run import RunFolder, require_free, state_files
 from evonas.search.additive import by_model, predicted
 from evonas.search.base import Candidate, random_networks
 from evonas.search.final import by_stored_fitness, candidates
@@ -129,12 +129,6 @@ def score_states(path: Path, audit: AuditSettings, reporter: Reporter) -> None:
         folder.write_table("audit.csv", rows)
 
 
-def state_files(run: Path) -> dict[int, Path]:
-    """The supernet states that a run has kept, by number."""
-    found = {int(p.stem.removeprefix("state-")): p for p in (run / "supernet").glob("state-*.safetensors")}
-    return dict(sorted(found.items()))
-
-
 def _truth(settings: Settings, space: Space) -> dict[Genotype, float] | None:
     """True accuracies by genotype, where networks of the true top are audited."""
     if settings.audit.table is None or not settings.audit.top:
@@ -167,7 +161,7 @@ class Experiment:
         self.arithmetic = Arithmetic.named(settings.device, settings.memory_format, settings.precision)
         self.seeds = Seeds(settings.seed)
         self.space = build_space(settings.space)
-        self.data: ImageData = load(settings.dataset, self.device)
+        self.data: ImageData = load(settings.dataset, self.device, reporter)
         self.complexity = Complexity(self.space, self.data.shape, len(self.data.classes))
         with initialised(self.seeds.number("supernet.weights")):
             supernet = build_supernet(self.space, self.data.shape[0], len(self.data.classes))

@@ -1,95 +1,86 @@
-"""Folders of images: train/<class>/* and test/<class>/*, decoded once to one array."""
+"""Image files decoded to arrays of one shape, several at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median_low
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from evonas.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"})
-THREADS = 4  # Pillow decodes outside Python's lock
+THREADS = min(16, os.cpu_count() or 1)  # Pillow decodes outside Python's lock
+TOGETHER = 512  # images that are decoded before the next ones
+LARGEST = 64  # pixels a side where no size is asked for
+GREY = ("1", "L", "LA", "I", "I;16")
+SIDEWAYS = (5, 6, 7, 8)  # orientations in EXIF that swap width and height
+ORIENTATION = 0x0112
+
+Size = tuple[int, int]  # (H, W) in pixels
 
 
-def class_folders(split: Path) -> list[str]:
-    """Names of the class folders of a split, sorted. Raises DataError where the split is not there or is empty."""
-    if not split.is_dir():
-        raise DataError(
-            f"{split.parent} has no {split.name} folder; expected train/<class>/* and test/<class>/* images in it"
-        )
-    names = sorted(entry.name for entry in split.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not names:
-        raise DataError(f"{split} has no class folders; expected {split.name}/<class>/* images")
-    return names
+def survey(files: Sequence[Path], size: Size | None) -> tuple[int, Size]:
+    """Channels and size in which these images are held: 1 where all are grey, else 3; `size` where it is given.
 
-
-def list_split(split: Path, classes: Sequence[str]) -> tuple[list[Path], np.ndarray]:
-    """Files of a split in order of class, then name, and their labels (N,). Raises DataError for an empty class."""
-    files: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        folder = split / name
-        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES) if folder.is_dir() else []
-        if not found:
-            raise DataError(f"class {name!r} has no images in {folder}; every class needs some in each split")
-        files += found
-        labels += [label] * len(found)
-    return files, np.array(labels)
-
-
-def read_images(files: Sequence[Path], channels: int, size: int | None) -> np.ndarray:
-    """The images as uint8 (N, H, W, channels), resized to `size` x `size` where given.
-
-    channels: 1 or 3. Raises DataError that names a file which cannot be decoded, or where sizes differ and none is
-    given.
+    Else their own size where all have one of at most LARGEST pixels a side; else a square of the median of the images'
+    shorter sides, LARGEST at most. Headers alone are read. Raises DataError that names a file which is no image.
     """
-    first = _decode(files[0], channels, size)
-
-    def fill(numbers: range) -> None:
-        for number in numbers:
-            image = _decode(files[number], channels, size)
-            if image.shape != first.shape:
-                raise DataError(
-                    f"{files[number]} is {image.shape[1]}x{image.shape[0]} pixels and {files[0]} {first.shape[1]}x"
-                    f"{first.shape[0]}; set dataset.image_size to bring all to one size"
-                )
-            images[number] = image
-
-    images = np.empty((len(files), *first.shape), dtype=np.uint8)
-    chunk = 1000
+    if size is not None:
+        grey = all(_header(file)[0] in GREY for file in files)  # stops at the first that has colour
+        return 1 if grey else 3, size
     with ThreadPoolExecutor(THREADS) as pool:
-        parts = [range(i, min(i + chunk, len(files))) for i in range(0, len(files), chunk)]
-        for future in [pool.submit(fill, part) for part in parts]:
-            future.result()
-    return images
+        headers = list(pool.map(_header, files))
+    channels = 1 if all(mode in GREY for mode, _ in headers) else 3
+    sizes = {found for _, found in headers}
+    if len(sizes) == 1 and max(headers[0][1]) <= LARGEST:
+        return channels, headers[0][1]
+    side = min(LARGEST, median_low(min(found) for _, found in headers))
+    return channels, (side, side)
 
 
-def all_grey(files: Sequence[Path]) -> bool:
-    """Whether every file holds a greyscale image; headers alone are read."""
-    return all(_mode(file) in ("1", "L", "LA", "I", "I;16") for file in files)
+def read_images(files: Sequence[Path], channels: int, size: Size) -> np.ndarray:
+    """The images as uint8 (N, channels, H, W), resized to `size`. channels: 1 or 3. Raises DataError as `decoded`."""
+    return np.concatenate(list(decoded(files, channels, size)))
 
 
-def _mode(file: Path) -> str:
+def decoded(files: Sequence[Path], channels: int, size: Size) -> Iterator[np.ndarray]:
+    """The same, TOGETHER at a time. Raises DataError that names a file which cannot be decoded."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, len(files), TOGETHER):
+            part = files[start : start + TOGETHER]
+            images = np.empty((len(part), channels, *size), dtype=np.uint8)
+            for index, image in enumerate(pool.map(lambda file: _decode(file, channels, size), part)):
+                images[index] = image
+            yield images
+
+
+def _header(file: Path) -> tuple[str, Size]:
+    """Mode and size of an image as it is to be seen."""
     try:
         with Image.open(file) as image:
-            return image.mode
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError):
+            sideways = image.getexif().get(ORIENTATION) in SIDEWAYS
+            return image.mode, (image.width, image.height) if sideways else (image.height, image.width)
+    except Exception:
         raise _undecodable(file) from None
 
 
-def _decode(file: Path, channels: int, size: int | None) -> np.ndarray:
+def _decode(file: Path, channels: int, size: Size) -> np.ndarray:
     try:
-        with Image.open(file) as image:
-            decoded = _eight_bit(image).convert("L" if channels == 1 else "RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError):
+        with Image.open(file) as opened:
+            # A large photo as JPEG is decoded to no more pixels than twice what is needed; other formats ignore it.
+            opened.draft(None, (2 * max(size), 2 * max(size)))
+            image = _eight_bit(opened).convert("L" if channels == 1 else "RGB")
+            ImageOps.exif_transpose(image, in_place=True)
+    except Exception:  # decoders fail in ways of their own, each with a type of its own
         raise _undecodable(file) from None
-    if size is not None and decoded.size != (size, size):
-        decoded = decoded.resize((size, size), Image.Resampling.BILINEAR)  # Pillow's filters are antialiased
-    return np.asarray(decoded, dtype=np.uint8).reshape(decoded.height, decoded.width, channels)
+    if image.size != size[::-1]:
+        image = image.resize(size[::-1], Image.Resampling.BILINEAR)  # Pillow's filters are antialiased
+    return np.asarray(image, dtype=np.uint8).reshape(*size, channels).transpose(2, 0, 1)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

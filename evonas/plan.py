@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from evonas.config import Settings, build
+from evonas.config import OwnSpaceSettings, Settings, build
 from evonas.datasets import DATASETS
 from evonas.errors import ConfigError, nearest
 from evonas.search.aging import AgingEvolution
@@ -18,6 +18,7 @@ from evonas.search.random import RandomSearch
 from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
 from evonas.spaces.limited import LimitedSpace
+from evonas.spaces.own import settled
 
 # A new algorithm is one entry.
 ALGORITHMS: dict[str, type[Algorithm]] = {
@@ -73,6 +74,8 @@ def complete(settings: Settings) -> Settings:
         "search": search.model_copy(update={"init": init}),
         "problem": settings.problem.model_copy(update={"objectives": objectives}),
     }
+    if isinstance(settings.space, OwnSpaceSettings):
+        changes["space"] = settled(settings.space)
     if not kind.follows_supernet:
         changes["finetune"] = settings.finetune.model_copy(update={"enabled": False})
     return settings.model_copy(update=changes)

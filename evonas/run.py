@@ -242,6 +242,12 @@ def read_result(path: Path) -> dict[str, Any] | None:
     return result
 
 
+def state_files(run: Path) -> dict[int, Path]:
+    """The supernet states that a run has kept, by number."""
+    found = {int(p.stem.removeprefix("state-")): p for p in (run / "supernet").glob("state-*.safetensors")}
+    return dict(sorted(found.items()))
+
+
 def write_synced(path: Path, data: bytes) -> None:
     """Write a file so that it is either whole under its name or not there, power loss included."""
     draft = path.with_name(path.name + ".tmp")

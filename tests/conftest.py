@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -12,7 +13,9 @@ from tests_support import tiny_settings
 from evonas.arithmetic import Arithmetic
 from evonas.config import Settings, build
 from evonas.data import ImageData, load
+from evonas.experiment import start
 from evonas.networks import Supernet, build_supernet, initialised
+from evonas.progress import Silent
 from evonas.seeding import Seeds
 from evonas.spaces import build_space
 from evonas.supernet.training import SupernetTrainer
@@ -25,6 +28,15 @@ hypothesis.settings.register_profile("evonas", deadline=None, suppress_health_ch
 hypothesis.settings.load_profile("evonas")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def home_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the decoded images, or the list of trusted code, of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("EVONAS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def tiny() -> Callable[..., Settings]:
     """Settings of a run that takes a second; further assignments on top."""
@@ -35,6 +47,14 @@ def tiny() -> Callable[..., Settings]:
 @pytest.fixture(scope="session")
 def digits() -> ImageData:
     return load(build({"dataset": {"fitness_share": 0.3}}).dataset, torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny run on digits that came to its end; to be read only."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    start(tiny_settings(), folder, Silent())
+    return folder
 
 
 class Parts:

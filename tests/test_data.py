@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import shutil
 import socket
 import tarfile
 import urllib.request
@@ -359,11 +360,11 @@ def test_sixteen_bit_grey_is_scaled_and_a_transparent_palette_keeps_its_colours(
 
     values = np.array([[0, 257], [32896, 65535]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / "deep.png")
-    assert read_images([tmp_path / "deep.png"], 1, None)[0, ..., 0].tolist() == [[0, 1], [128, 255]]
+    assert read_images([tmp_path / "deep.png"], 1, (2, 2))[0, 0].tolist() == [[0, 1], [128, 255]]
     palette = Image.new("P", (2, 2), 1)
     palette.putpalette([0, 0, 0, 10, 20, 30])
     palette.save(tmp_path / "palette.png", transparency=bytes([0, 255]))
-    assert read_images([tmp_path / "palette.png"], 3, None)[0, 0, 0].tolist() == [10, 20, 30]
+    assert read_images([tmp_path / "palette.png"], 3, (2, 2))[0, :, 0, 0].tolist() == [10, 20, 30]
 
 
 def test_digits_are_read_from_no_folder(tmp_path: Path) -> None:
@@ -376,13 +377,78 @@ def test_images_of_one_size_that_is_not_square_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["train", "test"])
-def test_differing_sizes_need_a_size_to_be_set(tmp_path: Path, place: str) -> None:
+def test_images_of_differing_sizes_are_brought_to_the_median_of_their_shorter_sides(tmp_path: Path, place: str) -> None:
     write_images(tmp_path, ("a", "b"))
     for file in (tmp_path / place / "b").iterdir():
         Image.new("RGB", (9, 10)).save(file)
-    with pytest.raises(DataError, match=r"set dataset.image_size"):
-        read(name="imagefolder", dir=str(tmp_path))
-    assert read(name="imagefolder", dir=str(tmp_path), image_size=8).shape == (3, 8, 8)
+    assert read(name="imagefolder", dir=str(tmp_path)).shape == (3, 8, 8)
+    assert read(name="imagefolder", dir=str(tmp_path), image_size=9).shape == (3, 9, 9)
+
+
+def test_large_images_are_brought_to_a_size_that_can_be_searched_unless_another_is_set(tmp_path: Path) -> None:
+    write_images(tmp_path, ("a", "b"), size=(100, 80))
+    assert read(name="imagefolder", dir=str(tmp_path)).shape == (3, 64, 64)
+    assert read(name="imagefolder", dir=str(tmp_path), image_size=72).shape == (3, 72, 72)
+
+
+def test_photos_are_turned_as_their_camera_was_held(tmp_path: Path) -> None:
+    from evonas.image_files import read_images, survey
+
+    image = Image.new("RGB", (30, 10))
+    image.paste((255, 255, 255), (0, 0, 15, 10))
+    exif = image.getexif()
+    exif[0x0112] = 6  # the top of the scene is on the right
+    image.save(tmp_path / "turned.jpg", exif=exif, quality=100)
+    assert survey([tmp_path / "turned.jpg"], None) == (3, (30, 10))
+    upright = read_images([tmp_path / "turned.jpg"], 3, (30, 10))[0, 0]
+    assert upright[:12].min() > 200 and upright[18:].max() < 50
+
+
+# Without splits -------------------------------------------------------------------------------------------------
+
+
+def flattened(root: Path, classes: tuple[str, ...] = ("a", "b"), **counts: int) -> Path:
+    """Class folders without splits around them; `counts` replace the 20 images of a class."""
+    write_images(root, classes, train=20, test=1)
+    for name, count in counts.items():
+        for file in sorted((root / "train" / name).iterdir())[count:]:
+            file.unlink()
+    return root / "train"
+
+
+def test_without_a_test_folder_the_same_fifth_of_each_class_is_sealed_whatever_the_settings(tmp_path: Path) -> None:
+    folder = flattened(tmp_path, a=40, b=10)
+    flat = read(name="imagefolder", dir=str(folder), fitness_share=0.25)
+    assert (counts(flat.open_test("size")), counts(flat.weights), counts(flat.fitness)) == ([4, 2], [12, 6], [4, 2])
+    other = read(name="imagefolder", dir=str(folder), split_seed=3, fitness_share=0.5)
+    assert torch.equal(other.open_test("").images, flat.open_test("").images)
+    assert not rows(flat.open_test("").images) & rows(flat.train.images)
+    shutil.rmtree(tmp_path / "test")
+    assert read(name="imagefolder", dir=str(tmp_path), fitness_share=0.25).digest == flat.digest
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_validation_folder_is_the_test_part_where_there_is_no_other(tmp_path: Path, name: str) -> None:
+    write_images(tmp_path, ("a", "b"))
+    expected = read(name="imagefolder", dir=str(tmp_path))
+    (tmp_path / "test").rename(tmp_path / name)
+    found = read(name="imagefolder", dir=str(tmp_path))
+    assert torch.equal(found.open_test("").images, expected.open_test("").images)
+    assert found.digest == expected.digest
+
+
+def test_a_class_too_small_to_be_split_in_three_is_named(tmp_path: Path) -> None:
+    folder = flattened(tmp_path, b=4)
+    with pytest.raises(DataError, match="class 'b' has 4 training images; at least 5"):
+        read(name="imagefolder", dir=str(folder))
+
+
+def test_what_archives_and_editors_leave_behind_is_no_class(tmp_path: Path) -> None:
+    write_images(tmp_path, ("a", "b"))
+    for name in ("__MACOSX", ".ipynb_checkpoints"):
+        (tmp_path / "train" / name).mkdir()
+    (tmp_path / "train" / "a" / "._0.png").write_bytes(b"no image")
+    assert read(name="imagefolder", dir=str(tmp_path)).classes == ("a", "b")
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", "truncated"])

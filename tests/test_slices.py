@@ -139,7 +139,7 @@ def test_no_more_images_are_timed_than_take_a_while(tiny: Any, monkeypatch: pyte
     assert sizes == [8, 32, 6]
 
 
-@pytest.mark.parametrize(("dataset", "way_out"), [("cifar10", True), ("imagefolder", False)])
+@pytest.mark.parametrize(("dataset", "way_out"), [("cifar10", True), ("svhn", False)])
 def test_days_on_a_cpu_are_said_and_smaller_settings_named(dataset: str, way_out: bool) -> None:
     settings = build({"dataset": {"name": dataset}, "device": "cpu"})
     first, second = Forecast(warmup=86400.0, finetune=0, measure=0, retrain=5 * 86400.0).lines(settings)

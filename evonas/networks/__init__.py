@@ -8,9 +8,10 @@ import torch
 from evonas.networks import darts_parts
 from evonas.networks.base import Part, Subnet, Supernet
 from evonas.networks.cell201 import NB201Subnet, NB201Supernet
+from evonas.networks.chain import ChainSubnet, ChainSupernet
 from evonas.networks.darts import DartsSubnet, DartsSupernet
 from evonas.networks.single_path import SinglePathSubnet, SinglePathSupernet
-from evonas.spaces import DartsSpace, NB201Space, SinglePathSpace
+from evonas.spaces import ChainSpace, DartsSpace, NB201Space, SinglePathSpace
 from evonas.spaces.base import Genotype, Space
 
 __all__ = ["Subnet", "Supernet", "build_subnet", "build_supernet", "initialised", "parts"]
@@ -24,6 +25,8 @@ def build_supernet(space: Space, channels: int, classes: int) -> Supernet:
         return NB201Supernet(space, channels, classes)
     if isinstance(space, DartsSpace):
         return DartsSupernet(space, channels, classes)
+    if isinstance(space, ChainSpace):
+        return ChainSupernet(space, channels, classes)
     raise AssertionError(f"no supernet for the space {space.name}")
 
 
@@ -42,6 +45,8 @@ def build_subnet(
     if isinstance(space, DartsSpace):
         stack = space.searched if shared else space.retrained
         return DartsSubnet(stack, genotype, channels, classes, shared=shared, auxiliary=auxiliary)
+    if isinstance(space, ChainSpace):
+        return ChainSubnet(space, genotype, channels, classes)
     raise AssertionError(f"no subnet for the space {space.name}")
 
 

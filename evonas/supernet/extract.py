@@ -15,10 +15,15 @@ def extract(space: Space, supernet: Supernet, genotype: Genotype, data: ImageDat
     Under the same batch-norm statistics and in the same batches it gives the supernet's outputs (float32 on the CPU:
     bit for bit), because it runs the same modules in the same order.
     """
-    subnet = build_subnet(space, genotype, data.shape[0], len(data.classes), shared=True)
-    inherited = {
+    return inherited(space, supernet, genotype, data.shape[0], len(data.classes))
+
+
+def inherited(space: Space, supernet: Supernet, genotype: Genotype, channels: int, classes: int) -> nn.Module:
+    """The same as `extract`, for images of `channels` channels in `classes` classes."""
+    subnet = build_subnet(space, genotype, channels, classes, shared=True)
+    weights = {
         f"{name}.{key}": value for name, part in supernet.path(genotype) for key, value in part.state_dict().items()
     }
-    subnet.load_state_dict(inherited, strict=True)
+    subnet.load_state_dict(weights, strict=True)
     reference = next(supernet.parameters())
     return subnet.to(device=reference.device)
