@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from evonas.config import OwnSpaceSettings, build
 from evonas.errors import AnalysisError, ConfigError
+from evonas.files import read_json
 from evonas.spaces import build_space
 
 BLOCK = re.compile(r"([\w.-]{1,16}) (\d{1,4})->(\d{1,4})(?: /(\d))?", re.ASCII)  # conv3 16->32 /2
@@ -42,12 +43,12 @@ def read_architecture(path: Path) -> tuple[str, ...]:
     Raises AnalysisError where it is not there, or holds none.
     """
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = read_json(path)
     except OSError as error:
         raise AnalysisError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        about = None
-    phrases = about.get("architecture") if isinstance(about, dict) else None
+    except ValueError:
+        about = {}
+    phrases = about.get("architecture")
     if not isinstance(phrases, list) or not phrases or not all(isinstance(phrase, str) for phrase in phrases):
         raise AnalysisError(f"{path} has no architecture; expected a list of phrases under 'architecture'")
     return tuple(phrases)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
-import json
 import math
 import sys
 from pathlib import Path
@@ -15,6 +13,7 @@ import pandas as pd
 
 from evonas.config import read_yaml
 from evonas.errors import ConfigError
+from evonas.files import bounded_lines, read_json
 
 TABLES = {  # columns that each has to have; others may be there
     "history.csv": ("generation", "state", "genotype", "canonical", "origin", "error", "params", "flops"),
@@ -33,7 +32,7 @@ def read_settings(path: Path, problems: list[str]) -> dict[str, Any]:
         return {}
     try:
         settings = read_yaml(path / "config.yaml")
-    except (ConfigError, RecursionError):
+    except ConfigError:
         settings = {}
     if not settings:
         problems.append("config.yaml is damaged")
@@ -43,13 +42,13 @@ def read_settings(path: Path, problems: list[str]) -> dict[str, Any]:
 def read_result(path: Path, problems: list[str]) -> dict[str, Any]:
     """RUN/result.json as plain data; empty where it is none, which is added to `problems`."""
     try:
-        result = json.loads((path / "result.json").read_text(encoding="utf-8"))
+        result = read_json(path / "result.json")
     except FileNotFoundError:
         problems.append("unfinished: result.json is not there")
         return {}
-    except (OSError, ValueError, RecursionError):
-        result = None
-    if not isinstance(result, dict) or not result:
+    except (OSError, ValueError):
+        result = {}
+    if not result:
         problems.append("result.json is damaged")
         return {}
     return result
@@ -63,8 +62,9 @@ def read_table(path: Path, name: str, problems: list[str]) -> pd.DataFrame:
         problems.append(f"{name} is not there")
         return none
     try:
-        text = (path / name).read_text(encoding="utf-8", errors="replace")
-        header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
+        with (path / name).open(newline="", encoding="utf-8", errors="replace") as file:
+            lines = list(bounded_lines(file))
+        header, *rows = list(csv.reader(lines)) or [[]]
     except (OSError, csv.Error):
         problems.append(f"{name} is damaged")
         return none
@@ -73,7 +73,7 @@ def read_table(path: Path, name: str, problems: list[str]) -> pd.DataFrame:
         problems.append(f"{name} has no column {', '.join(lacking)}" if lacking else f"{name} has a column twice")
         return none
     # A kill can cut the last line anywhere; what then looks like a number may be the half of one.
-    kept = rows if text.endswith("\n") else rows[:-1]
+    kept = rows if lines[-1].endswith("\n") else rows[:-1]
     frame = pd.DataFrame([row for row in kept if len(row) == len(header)], columns=header, dtype=str)
     frame = _with_numbers(frame)
     if len(frame) < len(rows):

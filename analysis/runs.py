@@ -19,6 +19,7 @@ from analysis.run_files import TABLES, look, number, read_result, read_settings,
 from evonas.config import read_yaml, shipped
 from evonas.datasets import DATASETS
 from evonas.errors import AnalysisError
+from evonas.stored import require_known_format
 
 TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000}  # that published results train on
 
@@ -174,13 +175,17 @@ class RunGroup:
 
 
 def read_run(path: Path) -> Run:
-    """A run folder, whatever state it is in. Raises AnalysisError for what holds no file of a run."""
+    """A run folder, whatever state it is in.
+
+    Raises AnalysisError for what holds no file of a run, RunError for a folder of a newer format.
+    """
     known = ("config.yaml", "result.json", *TABLES)
     if not path.is_dir():
         what = "is no folder" if path.exists() else "does not exist"
         raise AnalysisError(f"{path} {what}; give the folder of a run, such as runs/ga-digits-0")
     if not any((path / name).is_file() for name in known):
         raise AnalysisError(f"{path} is no run folder (it has none of {', '.join(known)}); give the folder of a run")
+    require_known_format(path)
     problems: list[str] = []
     settings, result = read_settings(path, problems), read_result(path, problems)
     # What searches nothing has no tables.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from evonas.errors import AnalysisError
+from evonas.files import bounded_lines
 
 Kind = tuple[Callable[[str], object], str]  # reads a cell, raising ValueError; and in words, what it expects
 
@@ -49,7 +50,7 @@ def _records(
 ) -> list[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
+            reader = csv.DictReader(bounded_lines(file), strict=True)
             header = list(reader.fieldnames or ())
             records = list(reader)
     except OSError as error:

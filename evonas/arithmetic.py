@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -62,20 +63,31 @@ def default_precision(device: str) -> str:
     return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
 
 
-def set_up(threads: int, device: str, allocator: str) -> str:
+def set_up(threads: int, device: str, allocator: str, deterministic: bool = False) -> str:
     """Set this process's switches and return what is in force, in words.
 
     These are torch's threads and the allocator's thresholds, and on a GPU TF32 products and the fastest convolutions.
+    deterministic: of several ways that a GPU has to compute something, take one whose result does not vary.
     """
     torch.set_num_threads(threads)
     words = f"{device}, {threads} thread{'s' if threads > 1 else ''}"
     if device == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True
-        torch.backends.cudnn.benchmark = True  # image sizes do not change within a run
+        torch.backends.cudnn.benchmark = not deterministic  # image sizes do not change within a run
+        torch.use_deterministic_algorithms(deterministic)
+        if deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
+            words += ", deterministic"
     elif allocator == "keep" and keep_freed_memory():
         words += ", freed memory kept"
     return words
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device, or the machine, has no memory left for what was asked."""
+    # torch has a type of its own for devices only; for the machine's memory it is a RuntimeError like any other.
+    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 class MicroBatches:
@@ -101,9 +113,10 @@ class MicroBatches:
                 size = -(-images // self.parts)
                 rows = [slice(start, min(start + size, images)) for start in range(0, images, size)]
                 return torch.stack([part(chosen, (chosen.stop - chosen.start) / images) for chosen in rows]).sum()
-            except torch.cuda.OutOfMemoryError:
-                pass  # and not here: the traceback holds on to the tensors that are to be freed
-            discard()
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            discard()  # and not above: the traceback holds on to the tensors that are to be freed
             if self.parts >= images:
                 raise TrainingError("the device has no memory for a single image; use a smaller space or image_size")
             self.parts *= 2

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from evonas.errors import ConfigError, RunError, nearest
-from evonas.run import read_result, read_table, require_run
+from evonas.run import read_result, read_table, require_run, trusted
 from evonas.search.fitness import spread
 from evonas.spaces.base import Genotype, Space
 from evonas.spaces.named import NAMED
@@ -50,6 +51,11 @@ def found_by(run: Path, top: int) -> list[Genotype]:
         raise RunError(f"{run} is not finished; go on with it first (`evonas resume {run}`)")
     if "table" in result:
         raise RunError(f"{run} searched a table; give its network as a list, with --space and --dataset")
+    with trusted(run):
+        return _found(run, result, top)
+
+
+def _found(run: Path, result: dict[str, Any], top: int) -> list[Genotype]:
     if result["algorithm"] == "retrain":
         others = [tuple(row["genotype"]) for row in result["networks"]]
     elif result["front"]:

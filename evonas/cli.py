@@ -15,8 +15,10 @@ import typer
 
 from evonas import __version__
 from evonas.config import Settings, parse_yaml, read_yaml, shipped, shipped_folders, with_assignments
-from evonas.errors import ConfigError, EvonasError, Paused, nearest
+from evonas.errors import ConfigError, EvonasError, Paused, nearest, printable
+from evonas.slices import Slice
 
+GRACE = 20.0  # seconds from SIGTERM to the end, which a stretch of work has to get to its checkpoint
 STARTED = time.perf_counter()
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not export it, and has two homes for it
 
@@ -41,7 +43,7 @@ def evonas_command(
 
 
 class Terminated(BaseException):
-    """SIGTERM: stop now; the last checkpoint is whole."""
+    """SIGTERM: stop; the last checkpoint is whole."""
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
@@ -312,7 +314,7 @@ def tables_command(
     groups = read_runs(runs or [])
     write_tables(out, groups, load_peers(peers))
     for line in left_out(groups):
-        typer.echo(f"left out: {line}")
+        typer.echo(printable(f"left out: {line}"))
     typer.echo(f"all of it is in {out}: cifar10, cifar100 and summary, each as .csv, .md, .tex and .html")
 
 
@@ -333,7 +335,7 @@ def plots_command(
     figures, missing = plots(read_runs(runs or []), load_peers(peers))
     save_all(figures, out)
     for line in missing:
-        typer.echo(line, err=True)
+        typer.echo(printable(line), err=True)
     typer.echo(f"{len(figures)} plots are in {out}, each as .svg and .png")
 
 
@@ -486,19 +488,35 @@ def default_out(algorithm: str, dataset: str, seed: int) -> Path:
 
 
 class _resumable:  # noqa: N801 - reads as a sentence
-    """Within it, Ctrl-C, SIGTERM and the end of a slice leave with a line that says how to go on."""
+    """Within it, Ctrl-C, SIGTERM and the end of a slice leave with a line that says how to go on.
 
-    def __init__(self, folder: Path) -> None:
+    SIGTERM lets the stretch under way come to its checkpoint, if that takes no longer than GRACE.
+    """
+
+    def __init__(self, folder: Path, share: Slice | None = None) -> None:
         self._folder = folder
+        self._share = share
+        self._asked = False
 
     def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGTERM, _terminate)
+        self._before = [
+            (number, signal.signal(number, self._asked_to_end)) for number in (signal.SIGTERM, signal.SIGALRM)
+        ]
+
+    def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
+        if self._asked or self._share is None or not self._share.begun:
+            raise Terminated
+        self._asked = True
+        self._share.end()
+        signal.setitimer(signal.ITIMER_REAL, GRACE)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self._before:
+            signal.signal(number, handler)
         if kind is None or not issubclass(kind, KeyboardInterrupt | Terminated | Paused):
             return
-        if issubclass(kind, Paused):
+        if issubclass(kind, Paused) and not self._asked:
             typer.echo(f"paused, and there is more to do: `evonas resume {self._folder}`", err=True)
             raise SystemExit(75)
         way = (
@@ -512,11 +530,11 @@ def _carry_out(folder: Path, settings: Settings, max_seconds: float | None, quie
     """Begin a run in `folder`, or go on with the one there, and show its result."""
     from evonas.progress import reporter
     from evonas.runners import runner
-    from evonas.slices import Slice
     from evonas.stopwatch import Stopwatch
 
-    module, rest = runner(settings), (reporter(quiet), Stopwatch(STARTED), Slice(max_seconds, STARTED))
-    with _resumable(folder):
+    share = Slice(max_seconds, STARTED)
+    module, rest = runner(settings), (reporter(quiet), Stopwatch(STARTED), share)
+    with _resumable(folder, share):
         result = module.start(settings, folder, *rest) if new else module.resume(folder, *rest)
     _finish(folder, settings, result)
 
@@ -559,6 +577,7 @@ def _print_summary(folder: Path, result: dict[str, Any]) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point: exit codes 0 done, 2 the user's mistake, 75 more to do, 130 Ctrl-C, 143 SIGTERM, 1 our defect."""
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(arguments, standalone_mode=False, prog_name="evonas")
     except EvonasError as error:
@@ -567,10 +586,19 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _fail(error.format_message())  # type: ignore[attr-defined]
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
+    except Terminated:
+        sys.exit(143)
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        place = error.filename or "the disk"
+        _fail(f"cannot read or write {place}: {error.strerror}; make that possible, or name another place")
+    finally:
+        signal.signal(signal.SIGTERM, before)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str) -> NoReturn:
     """One line on standard error, whatever the message held."""
-    typer.echo("evonas: " + " ".join(message.split()), err=True)
+    typer.echo(printable(f"evonas: {message}"), err=True)
     sys.exit(2)

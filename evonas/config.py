@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from evonas.errors import ConfigError, nearest
+from evonas.files import SETTINGS_BYTES, read_text
 
 
 def _whole(value: object) -> object:
@@ -39,12 +40,18 @@ def _sequence(value: object) -> object:
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
-Count = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
+MOST = 10**6  # of anything that is counted out in a loop or in memory
+Count = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=MOST)]
+Pixels = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=4096)]
+Padding = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=4096)]
+Width = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=4096)]
+Head = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=16384)]
+Depth = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=200)]
 Natural = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Counts = Annotated[tuple[Count, ...], BeforeValidator(_sequence)]
+Depths = Annotated[tuple[Depth, ...], BeforeValidator(_sequence)]
 Genes = Annotated[tuple[int, ...], BeforeValidator(_sequence)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_sequence)]
 
@@ -62,14 +69,14 @@ class DatasetSettings(Model):
 
     name: str = Field("digits", description="a data set that `evonas datasets` lists")
     dir: str | None = Field(None, description="folder with the images; null: the data set's own source")
-    image_size: Count | None = Field(None, description="pixels a side; null: the data set's own")
+    image_size: Pixels | None = Field(None, description="pixels a side; null: the data set's own")
     train_images: Count | None = Field(None, description="use only so many training images, stratified; null: all")
     fitness_share: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.5, description="share of the training images that measure fitness and never train the supernet"
     )
     split_seed: Natural = Field(0, description="seed of the one split that warm-up, fine-tuning and fitness share")
     flip: bool | None = Field(None, description="random horizontal flips; null: the data set's own")
-    crop: Natural | None = Field(None, description="padding of the random crop in pixels; null: the data set's own")
+    crop: Padding | None = Field(None, description="padding of the random crop in pixels; null: the data set's own")
 
 
 class SpaceSettings(Model):
@@ -86,10 +93,12 @@ class SinglePathSettings(SpaceSettings):
     """A chain of choice blocks: each searchable layer takes one operation."""
 
     name: Literal["single-path"] = "single-path"
-    width: Count = Field(16, description="channels of the first stage; each later stage doubles them")
-    layers: Counts = Field((2, 3, 3), min_length=1, description="searchable layers of each stage")
-    strides: Counts = Field((1, 2, 2), min_length=1, description="stride of the first layer of each stage")
-    head: Natural = Field(128, description="channels of the last 1x1 convolution; 0: none")
+    width: Width = Field(16, description="channels of the first stage; each later stage doubles them")
+    layers: Depths = Field((2, 3, 3), min_length=1, max_length=8, description="searchable layers of each stage")
+    strides: Depths = Field(
+        (1, 2, 2), min_length=1, max_length=8, description="stride of the first layer of each stage"
+    )
+    head: Head = Field(128, description="channels of the last 1x1 convolution; 0: none")
     operations: Names = Field(
         ("conv3", "sep3", "sep5", "mb3x3", "mb5x3", "maxpool3", "skip"),
         min_length=2,
@@ -117,16 +126,16 @@ class NBMacroSettings(SpaceSettings):
     """The space of NAS-Bench-Macro; the defaults are the published networks."""
 
     name: Literal["nb-macro"] = "nb-macro"
-    width: Count = Field(32, description="channels of the stem; the stages have 2, 4 and 8 times as many")
-    head: Natural = Field(1280, description="channels of the last 1x1 convolution; 0: none")
+    width: Width = Field(32, description="channels of the stem; the stages have 2, 4 and 8 times as many")
+    head: Head = Field(1280, description="channels of the last 1x1 convolution; 0: none")
 
 
 class NB201Settings(SpaceSettings):
     """The cells of NAS-Bench-201; the defaults are the published networks."""
 
     name: Literal["nb201"] = "nb201"
-    width: Count = Field(16, description="channels of the stem and the first stage; each later stage doubles them")
-    cells: Count = Field(5, description="cells of each of the three stages")
+    width: Width = Field(16, description="channels of the stem and the first stage; each later stage doubles them")
+    cells: Depth = Field(5, description="cells of each of the three stages")
 
 
 class DartsSettings(SpaceSettings):
@@ -134,10 +143,10 @@ class DartsSettings(SpaceSettings):
 
     regularised: ClassVar[bool] = True
     name: Literal["darts"] = "darts"
-    width: Count = Field(16, description="channels of a node of the supernet's first cell; each reduction doubles them")
-    cells: Annotated[Whole, Field(ge=3)] = Field(8, description="cells of the supernet, two of them reductions")
-    retrain_width: Count = Field(36, description="channels of a node of the retrained network's first cell")
-    retrain_cells: Annotated[Whole, Field(ge=3)] = Field(
+    width: Width = Field(16, description="channels of a node of the supernet's first cell; each reduction doubles them")
+    cells: Annotated[Whole, Field(ge=3, le=200)] = Field(8, description="cells of the supernet, two of them reductions")
+    retrain_width: Width = Field(36, description="channels of a node of the retrained network's first cell")
+    retrain_cells: Annotated[Whole, Field(ge=3, le=200)] = Field(
         20, description="cells of the retrained network; params, flops and latency are this network's"
     )
 
@@ -172,7 +181,7 @@ def _space(value: object) -> object:
     if not isinstance(value, Mapping):
         return value
     name = value.get("name", "single-path")
-    if name in SPACE_SETTINGS:
+    if isinstance(name, str) and name in SPACE_SETTINGS:
         return SPACE_SETTINGS[name].model_validate(dict(value))
     if isinstance(name, str) and (OWN_SPACE.fullmatch(name) or name in entry_points_of_spaces()):
         return OwnSpaceSettings.model_validate(dict(value))
@@ -182,7 +191,7 @@ def _space(value: object) -> object:
 class SupernetSettings(Model):
     """Warm-up of the weight-sharing supernet."""
 
-    epochs: Natural = Field(40, description="warm-up passes over the weights part")
+    epochs: Annotated[Whole, Field(ge=0, le=MOST)] = Field(40, description="warm-up passes over the weights part")
     batch_size: Count = Field(64, description="images a step; fine-tuning uses it too")
     lr: Positive = Field(0.1, description="SGD rate at the start of the cosine")
     lr_end: NotNegative = Field(0.001, description="SGD rate at the end of the warm-up")
@@ -252,7 +261,7 @@ class SearchSettings(Model):
     """The evolutionary search."""
 
     algorithm: str = Field("ga", description="ga, nsga2, nsga3, sms-emoa, random or aging")
-    population: Annotated[int, BeforeValidator(_whole), Field(ge=2)] | None = Field(
+    population: Annotated[Whole, Field(ge=2, le=MOST)] | None = Field(
         None, description="genotypes a generation; null: 50, or what suits the evaluations"
     )
     generations: Count | None = Field(
@@ -401,7 +410,9 @@ class FinalSettings(Model):
         "measured",
         description="measured: the best of them; model: the best by an additive model of all measured on that state",
     )
-    sample: Natural = Field(0, description="random networks measured for the model alone; none on a table")
+    sample: Annotated[Whole, Field(ge=0, le=MOST)] = Field(
+        0, description="random networks measured for the model alone; none on a table"
+    )
 
     @model_validator(mode="after")
     def _one_state(self) -> FinalSettings:
@@ -425,7 +436,7 @@ class RetrainSettings(Model):
     weight_decay: NotNegative = Field(5e-4, description="SGD weight decay")
     clip: Positive = Field(5.0, description="largest norm of the gradient of a step")
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="mass moved to the other classes")
-    cutout: Natural = Field(0, description="side in pixels of a square cut out of each image; 0: none")
+    cutout: Padding = Field(0, description="side in pixels of a square cut out of each image; 0: none")
     auxiliary: NotNegative | None = Field(
         None, description="weight of the auxiliary head's loss; null: 0.4 where the space has one, else 0"
     )
@@ -442,7 +453,7 @@ class RetrainSettings(Model):
     )
     seeds: Count = Field(1, description="trainings of each reported network; the error is their mean")
     compile: bool | None = Field(None, description="torch.compile in retraining; null: on a GPU")
-    references: Natural = Field(
+    references: Annotated[Whole, Field(ge=0, le=1000)] = Field(
         3, description="random networks trained by the same recipe, beside the largest; 0: no references at all"
     )
 
@@ -452,7 +463,9 @@ class Settings(Model):
 
     seed: Natural = Field(0, description="seed of every random draw of the run")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
-    threads: Count | None = Field(None, description="CPU threads; null: chosen at start and recorded")
+    threads: Annotated[Whole, Field(ge=1, le=1024)] | None = Field(
+        None, description="CPU threads; null: chosen at start and recorded"
+    )
     memory_format: Literal["contiguous", "channels_last"] | None = Field(
         None, description="layout of images in memory; null: chosen at start and recorded"
     )
@@ -462,6 +475,7 @@ class Settings(Model):
     precision: Literal["float32", "bfloat16"] | None = Field(
         None, description="of convolutions and products; null: bfloat16 on a GPU that has it, else float32"
     )
+    deterministic: bool = Field(False, description="true: a GPU computes the same bits each time, slower; a CPU does")
     dataset: DatasetSettings = DatasetSettings()  # type: ignore[call-arg]
     space: Annotated[SerializeAsAny[SpaceSettings], BeforeValidator(_space)] = SinglePathSettings()  # type: ignore[call-arg]
     supernet: SupernetSettings = SupernetSettings()  # type: ignore[call-arg]
@@ -494,7 +508,17 @@ class Settings(Model):
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with the numbers of YAML 1.2: `1e6` and `1.0e6` are numbers, not text."""
+    """PyYAML's safe loader with the numbers of YAML 1.2: `1e6` and `1.0e6` are numbers, not text.
+
+    It takes no aliases: settings have no need of them, and a few lines of them can stand for gigabytes.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """A node of the text, as PyYAML composes it."""
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases are not taken", mark)
+        return super().compose_node(parent, index)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -518,16 +542,21 @@ def parse_yaml(text: str, source: str) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark is not None else ""
-        what = getattr(error, "problem", None) or type(error).__name__
+        nested = isinstance(error, RecursionError)
+        what = (
+            "it is nested too deeply"
+            if nested
+            else getattr(error, "problem", None) or " ".join(str(error).split())[:120]
+        )
         raise ConfigError(f"{source}{where} is not valid YAML: {what}") from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A settings file as plain data. Raises ConfigError where it cannot be read or is no mapping."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        text = read_text(path, SETTINGS_BYTES)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"cannot read the settings file {path}: {reason}") from None
     data = parse_yaml(text, str(path))
     if data is None:
@@ -638,7 +667,7 @@ def _known_keys(path: list[str], data: Mapping[str, Any]) -> list[str]:
         if part == "space":
             space = data.get("space")
             name = space.get("name", "single-path") if isinstance(space, Mapping) else "single-path"
-            model = SPACE_SETTINGS.get(name, OwnSpaceSettings)
+            model = SPACE_SETTINGS.get(str(name), OwnSpaceSettings)
         else:
             model = _model_in(model.model_fields[part].annotation)
     return [".".join([*path, field.alias or name]) for name, field in model.model_fields.items()]

@@ -26,6 +26,7 @@ from evonas.image_folders import list_images
 from evonas.progress import Reporter, Silent
 
 DRAWN_TEST_SHARE = 0.2  # of the images of a folder, or of digits, that have no test part of their own
+LEAST_TO_SPLIT_TWICE = 5  # images of a class, for a test, a weights and a fitness part
 TEST_SPLIT_SEED = 20230715  # of a test part that is drawn; no setting changes it
 TEST_ORDER_SEED = 0  # of the order of every test part, whatever the order of the files
 
@@ -199,7 +200,7 @@ def _read_digits() -> Images:
 
 def _with_drawn_test(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> Images:
     """Images without a test part of their own: the same stratified share of them, whatever the settings."""
-    _require_enough(labels, classes, 5)
+    _require_enough(labels, classes, LEAST_TO_SPLIT_TWICE)
     train, test = _split(np.arange(len(labels)), labels, DRAWN_TEST_SHARE, TEST_SPLIT_SEED)
     return Images(images, labels, train, test, classes)
 
@@ -207,6 +208,9 @@ def _with_drawn_test(images: np.ndarray, labels: np.ndarray, classes: tuple[str,
 def _read_folders(folder: Path, classes: tuple[str, ...] | None, size: int | None, reporter: Reporter) -> Images:
     """From folders; `classes` are those of a known data set, in the official order of its labels."""
     listing = list_images(folder, classes)
+    # Told before the images are decoded, which may take minutes.
+    in_training = listing.labels[: len(listing.files) - listing.tests]
+    _require_enough(in_training, listing.classes, 3 if listing.tests else LEAST_TO_SPLIT_TWICE)
     images = images_of(folder, listing.files, None if size is None else (size, size), reporter)
     if not listing.tests:
         return _with_drawn_test(images, listing.labels, listing.classes)

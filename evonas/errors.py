@@ -49,6 +49,11 @@ class StaleFitnessError(RuntimeError):
     """
 
 
+def printable(text: object) -> str:
+    """Text in one line, without what steers a terminal: names and files of strangers may hold anything."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The rest of a message about an unknown word: `; did you mean 'x'? choose one of x, y, z`."""
     names = list(known)

@@ -6,31 +6,33 @@ from wherever an earlier process was killed, to the same end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
-from evonas.arithmetic import Arithmetic, default_precision, set_up
+from evonas.arithmetic import Arithmetic, default_precision, is_out_of_memory, set_up
 from evonas.audit import Audit
 from evonas.chosen import genotypes
 from evonas.complexity import Complexity
 from evonas.config import AuditSettings, Settings
 from evonas.data import ImageData, load
 from evonas.environment import device_name
-from evonas.errors import DeviceError, RunError
+from evonas.errors import ConfigError, DeviceError, RunError, TrainingError
 from evonas.finalists import Finalists
 from evonas.forecast import Forecaster
 from evonas.history import Row, front_rows, generation_row, measurement_rows, model_rows, read_generations
 from evonas.latency import Latency
-from evonas.networks import build_supernet, initialised
+from evonas.networks import Supernet, build_supernet, initialised
 from evonas.plan import ALGORITHMS, algorithm, check, complete, unfair
 from evonas.progress import Reporter, duration
 from evonas.result import common, front_result, named
 from evonas.retrain import ScratchTraining
-from evonas.run import RunFolder, require_free, state_files
+from evonas.run import RunFolder, read_result, require_free, state_files, trusted
 from evonas.search.additive import by_model, predicted
 from evonas.search.base import Candidate, random_networks
 from evonas.search.final import by_stored_fitness, candidates
@@ -103,7 +105,8 @@ def resume(
     with RunFolder.open(path) as folder:
         settings = effective(check(folder.settings().model_dump(mode="json")))
         own = path if settings.supernet.source is not None and state_files(path) else None
-        timed = {row["what"]: float(row["milliseconds"]) for row in folder.read_table("latency.csv")}
+        with trusted(path / "latency.csv"):
+            timed = {row["what"]: float(row["milliseconds"]) for row in folder.read_table("latency.csv")}
         experiment = Experiment(settings, reporter, stopwatch or Stopwatch(), warmed_up=own, timed=timed)
         return experiment.execute(folder, share)
 
@@ -114,6 +117,8 @@ def score_states(path: Path, audit: AuditSettings, reporter: Reporter) -> None:
         settings = check(folder.settings().model_dump(mode="json"))
         if settings.table.file is not None:
             raise RunError(f"{path} searched a table and has no supernet whose ranking could be held against one")
+        if settings.audit.table is not None and read_result(path) is None:
+            raise RunError(f"{path} is audited and not finished; go on with it first (`evonas resume {path}`)")
         settings = effective(settings).model_copy(update={"audit": audit})
         files = state_files(path)
         if not files:
@@ -123,7 +128,8 @@ def score_states(path: Path, audit: AuditSettings, reporter: Reporter) -> None:
         rows: list[Row] = []
         with reporter.task("states", len(files)) as task:
             for state, file in files.items():
-                experiment.supernet.load_state_dict(load_file(file))
+                with trusted(file):
+                    experiment.supernet.load_state_dict(load_file(file))
                 rows += experiment.audit.rows(state, [], [])
                 task.advance()
         folder.write_table("audit.csv", rows)
@@ -136,6 +142,17 @@ def _truth(settings: Settings, space: Space) -> dict[Genotype, float] | None:
     chosen = as_truth(settings.audit.table, settings.table)
     assert chosen.report is not None
     return read(chosen, space).truth(chosen.report)
+
+
+def _require_some(measured: Iterable[Measurement]) -> list[Measurement]:
+    """Those that could be measured and keep the limits. Raises TrainingError where there are none."""
+    usable = [m for m in measured if m.feasible]
+    if not usable:
+        raise TrainingError(
+            "no network could be measured, and incidents.csv says why of each; lower supernet.lr and finetune.lr, or "
+            "make the networks or measure.batch_size smaller"
+        )
+    return usable
 
 
 class Experiment:
@@ -153,7 +170,7 @@ class Experiment:
         assert settings.threads is not None
         assert settings.memory_format is not None and settings.precision is not None
         assert settings.problem.objectives is not None and settings.search.generations is not None
-        self.computing = set_up(settings.threads, settings.device, settings.allocator)
+        self.computing = set_up(settings.threads, settings.device, settings.allocator, settings.deterministic)
         self.settings = settings
         self.reporter = reporter
         self.stopwatch = stopwatch
@@ -163,9 +180,7 @@ class Experiment:
         self.space = build_space(settings.space)
         self.data: ImageData = load(settings.dataset, self.device, reporter)
         self.complexity = Complexity(self.space, self.data.shape, len(self.data.classes))
-        with initialised(self.seeds.number("supernet.weights")):
-            supernet = build_supernet(self.space, self.data.shape[0], len(self.data.classes))
-        self.supernet = self.arithmetic.placed(supernet)
+        supernet = self.supernet = self._fresh_supernet()
         self.trainer = SupernetTrainer(
             self.space,
             supernet,
@@ -214,6 +229,15 @@ class Experiment:
             others="network" if self.chosen else "front",
         )
 
+    def _fresh_supernet(self) -> Supernet:
+        try:
+            with initialised(self.seeds.number("supernet.weights")):
+                return self.arithmetic.placed(build_supernet(self.space, self.data.shape[0], len(self.data.classes)))
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        raise ConfigError("there is no memory for the supernet; make space.width smaller, or the space shallower")
+
     def _latency(self, timed: Mapping[str, float] | None) -> Latency:
         return Latency(
             self.space,
@@ -237,12 +261,13 @@ class Experiment:
         """Do what is left to do in `run`, and return its result. Raises Paused at the end of `share`."""
         self.run = run
         self.share = share or Slice()
-        self.reporter.line(f"computing on {self.computing}")
-        state = run.latest()
+        state = run.latest(self.reporter.line)
         if state is None:
             self._tell_forecast()
         else:
-            self._restore(state)
+            with trusted(f"the last checkpoint of {run.path}"):
+                self._restore(state)
+        self.reporter.line(f"computing on {self.computing}")  # not before: a mistake is one line, and nothing beside it
         self.share.begin()
         self.stopwatch.ready()
         if self.phase == "warmup" and self.chosen:
@@ -297,7 +322,8 @@ class Experiment:
         if self.warmed_up is None:
             self._train_warm_up()
         else:
-            self.supernet.load_state_dict(dict(self.warmed_up.weights))
+            with trusted(f"the supernet of {self.settings.supernet.source}"):
+                self.supernet.load_state_dict(dict(self.warmed_up.weights))
         self.trainer.end_warm_up()
         self.phase = "search"
         with self.stopwatch("io"):
@@ -343,6 +369,7 @@ class Experiment:
                     origins = [candidate.origin for candidate in population]
                     rows = measurement_rows(self.space, generation, origins, measured, now - last)
                     self.run.append("history.csv", rows)
+                    self._append_incidents(generation)
                     volume = measured_hypervolume(measured, self.problem.objective_bounds)
                     count = self.algorithm.repairs - repairs
                     self.run.append(
@@ -378,19 +405,33 @@ class Experiment:
         with self.stopwatch("io"):
             self.run.append("audit.csv", rows)
 
+    def _append_incidents(self, generation: int) -> None:
+        """What was out of the ordinary about the networks of a generation, to be read in incidents.csv."""
+        incidents = self.problem.incidents()
+        if not incidents:
+            return
+        where = {"generation": generation, "state": self.problem.state}
+        rows: list[Row] = [{**where, "genotype": json.dumps(g), "what": what} for g, what in incidents.items()]
+        self.run.append("incidents.csv", rows)
+        self.reporter.line(f"generation {generation}, network {rows[0]['genotype']}: {rows[0]['what']}")
+        if len(rows) > 1:
+            self.reporter.line(f"and {len(rows) - 1} more of the generation in incidents.csv")
+
     def _choose(self) -> None:
         """Measure the final candidates again, all on the last state, and keep them best first."""
         limit = self.settings.final.candidates or self.settings.search.population
         assert limit is not None
+        _require_some(chain.from_iterable(self.generations))
         genotypes = candidates(self.space, self.generations, limit)
         if self.settings.audit.states == "last":
             self._audit(last=True)
         with self.stopwatch("measure"):
-            self.final = ranked(evaluate(self.problem, genotypes))
+            measured = ranked(evaluate(self.problem, genotypes))
+        self.final = _require_some(measured)
         with self.stopwatch("io"):
-            origins = ["final"] * len(self.final)
-            rows = measurement_rows(self.space, self.generation, origins, self.final, 0.0)
+            rows = measurement_rows(self.space, self.generation, ["final"] * len(measured), measured, 0.0)
             self.run.append("history.csv", rows)
+            self._append_incidents(self.generation)
             front = pareto_front(self.final)
             self.run.write_table("pareto.csv", front_rows(rows, front, knee(front)))
             self._save_state()
@@ -407,7 +448,7 @@ class Experiment:
         drawn = random_networks(self.space, self.settings.final.sample, self.seeds.numpy("final.sample"))
         with self.stopwatch("measure"):
             sampled = evaluate(self.problem, drawn) if drawn else []
-        known = list({m.genotype: m for m in [*searched, *sampled, *self.final]}.values())
+        known = list({m.genotype: m for m in [*searched, *sampled, *self.final] if not m.failed}.values())
         with self.stopwatch("io"):
             predictions = predicted(self.space, known, [m.genotype for m in known])
             self.run.write_table("model.csv", model_rows(known, predictions, self.final))
@@ -458,6 +499,7 @@ class Experiment:
             "search_gpu_days": self._search_seconds(seconds) / 86400,
             "retrain_gpu_days": seconds["retrain"] / 86400,
             "gpu_days": {phase: seconds[phase] / 86400 for phase in ("warmup", "finetune", "measure", "retrain")},
+            "finetune_rate": self.trainer.rate.share,
             "micro_batches": {"supernet": self.trainer.micro_batches.parts, "retrain": self.finalists.micro_batches},
             "best": {
                 "genotype": best["genotype"],

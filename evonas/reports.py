@@ -23,7 +23,7 @@ from evonas.ablate import Job
 from evonas.config import Settings, TableSettings, build, read_yaml, with_assignments
 from evonas.errors import RunError
 from evonas.history import FIGURES
-from evonas.run import read_result, read_table, require_run
+from evonas.run import read_result, read_table, require_run, trusted
 from evonas.search.additive import by_model, predicted
 from evonas.search.fitness import Measurement
 from evonas.seeding import Seeds
@@ -123,7 +123,8 @@ def others(against: Truth, option: str) -> Others:
 def correlate(run: Path, against: Truth, beside: Others | None = None) -> list[dict[str, object]]:
     """Rank correlation of RUN/audit.csv: RUN/correlation.csv, drift.csv and plots/; returns the rows of the first."""
     audit = read_audit(run / "audit.csv")
-    true = against.of(list(audit["genotype"]))
+    with trusted(run / "audit.csv"):
+        true = against.of(list(audit["genotype"]))
     # The members of the population are no sample of the space: they show drift, and have no place in these rankings.
     uniform, best = _samples(audit)
     found = _ranked(audit[uniform], true[uniform], against, beside)
@@ -155,11 +156,12 @@ def _ranked(audit: pd.DataFrame, true: np.ndarray, against: Truth, beside: Other
 
 def _searched(run: Path, against: Truth) -> list[dict[str, object]]:
     """How each population, and the final candidates, are ranked by what the search measured of them."""
-    measured = [row for row in read_table(run / "history.csv") if row["loss"]]
-    if not measured:
-        return []
-    history = pd.DataFrame(measured).astype(dict.fromkeys(FIGURES, float) | {"state": int})
-    true = against.of([tuple(json.loads(genotype)) for genotype in history["genotype"]])
+    with trusted(run / "history.csv"):
+        measured = [row for row in read_table(run / "history.csv") if row["loss"]]
+        if not measured:
+            return []
+        history = pd.DataFrame(measured).astype(dict.fromkeys(FIGURES, float) | {"state": int})
+        true = against.of([tuple(json.loads(genotype)) for genotype in history["genotype"]])
     return population_rows(history, true, Seeds(0).numpy("bootstrap"))
 
 

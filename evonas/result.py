@@ -9,6 +9,7 @@ from evonas.config import Settings
 from evonas.environment import commit, device_name, versions
 from evonas.search.fitness import Measurement, knee
 from evonas.spaces import Space
+from evonas.stored import FORMAT
 
 
 def common(
@@ -17,7 +18,7 @@ def common(
     """What ran, on what, and how much of it. space: its name. device: as torch names it. seconds: by phase."""
     return {
         "complete": True,
-        "format": 1,
+        "format": FORMAT,
         "algorithm": "retrain" if settings.retrain.genotypes else settings.search.algorithm,
         "dataset": settings.dataset.name,
         "space": space,

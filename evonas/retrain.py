@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +19,7 @@ from evonas.networks import Subnet, build_subnet, initialised
 from evonas.recipe import mixing, policy
 from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
+from evonas.supernet.divergence import mean_loss
 from evonas.supernet.sgd import PathSGD
 from evonas.supernet.statistics import running_statistics
 from evonas.supernet.training import BatchSource, Progress, cosine
@@ -86,12 +86,8 @@ class ScratchTraining:
             rate = cosine(self.settings.lr, 0.0, (self.epoch + step / steps) / self.settings.epochs)
             losses.append(self._step(images, labels, kept, rate))
             progress(1)
-        mean = float(torch.stack(losses).mean())
-        if not math.isfinite(mean):
-            raise TrainingError(
-                f"the training loss became {mean} in epoch {self.epoch} of retraining; lower retrain.lr "
-                f"(now {self.settings.lr:g})"
-            )
+        where = f"retraining epoch {self.epoch + 1}"
+        mean = mean_loss(losses, self.network, "retrain.lr", self.settings.lr, where)
         self.epoch += 1
         return mean
 

@@ -1,29 +1,35 @@
 """The run folder: what a run leaves on disk, written so that a kill at any moment loses nothing.
 
 Checkpoints are written beside their place, synced and renamed; the last two are kept. History grows by appending: a
-checkpoint records how long each table was, and opening a run cuts off what came after.
+checkpoint records how long each table was and what it held, and opening a run cuts off what came after.
 """
 
 from __future__ import annotations
 
 import csv
 import fcntl
+import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
+from evonas import __version__
 from evonas.config import Settings, build, read_yaml, to_yaml
 from evonas.errors import RunError
+from evonas.stored import FORMAT, newer, read_result, read_table, require_run, state_files, trusted
 
-FORMAT = 1  # of the run folder and its checkpoints
-TABLES = ("history.csv", "generations.csv", "audit.csv")
+TABLES = ("history.csv", "generations.csv", "audit.csv", "incidents.csv")
 KEPT_CHECKPOINTS = 2
+Say = Callable[[str], None]
 
 
 class RunFolder:
@@ -32,6 +38,7 @@ class RunFolder:
     def __init__(self, path: Path, lock: TextIO) -> None:
         self.path = path
         self._lock = lock
+        self._damaged: set[int] = set()  # checkpoints that could not be read
 
     @classmethod
     def create(cls, path: Path, settings: Settings) -> RunFolder:
@@ -44,31 +51,32 @@ class RunFolder:
             path.parent.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         except OSError as error:
-            raise RunError(f"cannot make the run folder {path}: {error.strerror}; choose another --out") from None
+            raise _no_new(path, error) from None
         try:
-            draft.chmod(0o755)
-            write_synced(draft / "config.yaml", to_yaml(settings).encode())
-            (draft / "checkpoints").mkdir()
-            lock = _locked(draft)
-            try:
+            with ExitStack() as undo:
+                undo.callback(shutil.rmtree, draft, ignore_errors=True)
+                draft.chmod(0o755)
+                about = {"format": FORMAT, "evonas": __version__}
+                write_synced(draft / "format.json", (json.dumps(about) + "\n").encode())
+                write_synced(draft / "config.yaml", to_yaml(settings).encode())
+                (draft / "checkpoints").mkdir()
+                lock = undo.enter_context(_locked(draft))
                 draft.rename(path)  # replaces an empty folder, fails on any other
-            except OSError:
-                lock.close()
-                raise
-        except OSError:
-            shutil.rmtree(draft, ignore_errors=True)
+                _sync_folder(path.parent)
+                undo.pop_all()
+        except OSError as error:
             require_free(path)
-            raise
-        _sync_folder(path.parent)
+            raise _no_new(path, error) from None
         return cls(path, lock)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """Take hold of an existing run folder. Raises RunError where it is none, or is in use."""
+        """Take hold of an existing run folder. Raises RunError where it is none, is in use, or cannot be written."""
         require_run(path)
-        lock = _locked(path)
-        for draft in (*path.glob("*.tmp"), *path.glob("*/*.tmp")):
-            draft.unlink()  # what a kill left half-written
+        with _writing(path, path):
+            lock = _locked(path)
+            for draft in (*path.glob("*.tmp"), *path.glob("*/*.tmp")):
+                draft.unlink()  # what a kill left half-written
         return cls(path, lock)
 
     def close(self) -> None:
@@ -88,69 +96,83 @@ class RunFolder:
     # Checkpoints ------------------------------------------------------------------------------------------------
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Save plain data and tensors, with the lengths of the tables as they are now."""
-        import torch
+        """Save plain data and tensors, with the tables as they are. Raises RunError where that cannot be written."""
+        from evonas.checkpoint import sealed
 
-        from evonas.packing import pack
+        numbers = sorted(self._checkpoints())
+        with self._writing("checkpoints"):
+            found = {name: self.path / name for name in TABLES if (self.path / name).exists()}
+            lengths = {name: path.stat().st_size for name, path in found.items()}
+            digests = {name: _digest(path, lengths[name]) for name, path in found.items()}
+            data = sealed({"lengths": lengths, "digests": digests, "searched": self._searched}, state)
+            write_synced(self._checkpoint_path(max(numbers, default=-1) + 1), data)
+            whole = [number for number in numbers if number not in self._damaged]
+            for old in (*self._damaged, *whole[: -(KEPT_CHECKPOINTS - 1)]):
+                self._checkpoint_path(old).unlink(missing_ok=True)
+        self._damaged.clear()
 
-        numbers = self._checkpoints()
-        lengths = {name: (self.path / name).stat().st_size if (self.path / name).exists() else 0 for name in TABLES}
-        buffer = io.BytesIO()
-        torch.save({"format": FORMAT, "lengths": lengths, "state": pack(state)}, buffer)
-        number = max(numbers, default=-1) + 1
-        write_synced(self._checkpoint_path(number), buffer.getvalue())
-        for old in sorted(numbers)[: -(KEPT_CHECKPOINTS - 1)]:
-            self._checkpoint_path(old).unlink()
+    def latest(self, say: Say = lambda line: None) -> dict[str, Any] | None:
+        """The newest checkpoint that is whole, on the CPU; None where none was written yet. Cuts the tables to it.
 
-    def latest(self) -> dict[str, Any] | None:
-        """The newest checkpoint that can be read, on the CPU; None where none was written yet. Cuts the tables to it.
-
-        Raises RunError where checkpoints are there and none can be read.
+        say: is told of newer ones that are damaged. Raises RunError, with nothing changed, where checkpoints are there
+        and none is whole, or one is of a newer format or of another search.
         """
-        numbers = sorted(self._checkpoints(), reverse=True)
-        for number in numbers:
-            loaded = self._load(self._checkpoint_path(number))
-            if loaded is not None:
-                lengths, state = loaded
-                self._cut(lengths)
-                return state
-        if numbers:
-            names = ", ".join(self._checkpoint_path(n).name for n in numbers)
+        from evonas.checkpoint import DamagedError, NewerError, opened, read_archive
+
+        reasons: dict[int, str] = {}
+        for number in sorted(self._checkpoints(), reverse=True):
+            path = self._checkpoint_path(number)
+            try:
+                about, state = opened(read_archive(path))
+                lengths = self._lengths(about)
+            except NewerError as error:
+                raise newer(path, error) from None
+            except (OSError, DamagedError) as error:
+                reasons[number] = f"{path.name}: {getattr(error, 'strerror', None) or error}"
+                continue
+            self._require_own(path, about)
+            if reasons:
+                say(f"damaged checkpoints of {self.path} ({'; '.join(reasons.values())}); going on from {path.name}")
+            self._damaged = set(reasons)
+            self._cut(lengths)
+            return state
+        if reasons:
             raise RunError(
-                f"no checkpoint of {self.path} can be read ({names}); start the run anew from its config.yaml"
+                f"no checkpoint of {self.path} can be read ({'; '.join(reasons.values())}); put a copy back, or start "
+                f"the run anew by `evonas run --config {self.path / 'config.yaml'}`"
             )
         self._cut(dict.fromkeys(TABLES, 0))
         return None
 
-    def _load(self, path: Path) -> tuple[dict[str, int], dict[str, Any]] | None:
-        """Lengths of the tables and state of a checkpoint; None where it is damaged."""
-        import pickle
-        import warnings
+    def _lengths(self, about: Mapping[str, Any]) -> dict[str, int]:
+        """How long each table was. Raises DamagedError where one is shorter by now, or was changed."""
+        from evonas.checkpoint import DamagedError
 
-        import torch
+        lengths = {name: about["lengths"].get(name, 0) for name in TABLES}
+        for name, length in lengths.items():
+            path = self.path / name
+            size = path.stat().st_size if path.exists() else 0
+            if not isinstance(length, int) or not 0 <= length <= size:
+                raise DamagedError(f"{name} is shorter than it was")
+            digest = about.get("digests", {}).get(name)  # format 1 has none
+            if length and digest is not None and digest != _digest(path, length):
+                raise DamagedError(f"{name} is not what it was")
+        return lengths
 
-        from evonas.packing import unpack
+    @cached_property
+    def _searched(self) -> dict[str, Any]:
+        """What a checkpoint cannot be carried over from: another space, or another algorithm."""
+        settings = self.settings()
+        return {"space": settings.space.model_dump(mode="json"), "algorithm": settings.search.algorithm}
 
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a file that is none of ours is refused below, in our words
-                loaded = torch.load(path, map_location="cpu", weights_only=True)
-            if loaded["format"] != FORMAT:
+    def _require_own(self, path: Path, about: Mapping[str, Any]) -> None:
+        for name, ours in self._searched.items():
+            theirs = about.get("searched", {}).get(name, ours)
+            if theirs != ours:
                 raise RunError(
-                    f"{path} has format {loaded['format']}; this evonas reads {FORMAT}; use the version that wrote it"
+                    f"{path} is of a search by other settings ({name} {theirs}, and config.yaml has {ours}); put its "
+                    "own config.yaml back"
                 )
-            return {name: int(loaded["lengths"].get(name, 0)) for name in TABLES}, unpack(loaded["state"])
-        except (
-            OSError,
-            RuntimeError,
-            EOFError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            pickle.UnpicklingError,
-        ):
-            return None
 
     def _cut(self, lengths: Mapping[str, int]) -> None:
         for name in TABLES:
@@ -159,7 +181,8 @@ class RunFolder:
                 os.truncate(path, lengths[name]) if lengths[name] else path.unlink()
 
     def _checkpoints(self) -> list[int]:
-        return [int(p.stem) for p in (self.path / "checkpoints").glob("*.pt") if p.stem.isdigit()]
+        names = (path.name for path in (self.path / "checkpoints").glob("*.pt"))
+        return [int(name[:-3]) for name in names if re.fullmatch(r"[0-9]{6,12}\.pt", name)]
 
     def _checkpoint_path(self, number: int) -> Path:
         return self.path / "checkpoints" / f"{number:06d}.pt"
@@ -171,28 +194,34 @@ class RunFolder:
         assert name in TABLES and rows
         path = self.path / name
         new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
+        with self._writing(name), path.open("a", newline="", encoding="utf-8") as file:
             file.write(_csv(rows, header=new))
             file.flush()
             os.fsync(file.fileno())
 
     def write_table(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Write a whole table at once."""
-        write_synced(self.path / name, _csv(rows, header=True).encode())
+        self._write(name, _csv(rows, header=True).encode())
 
     def write_json(self, name: str, data: object) -> None:
         """Write JSON, where `name` may lie in a sub-folder."""
-        path = self.path / name
-        path.parent.mkdir(exist_ok=True)
-        write_synced(path, (json.dumps(data, indent=2) + "\n").encode())
+        self._write(name, (json.dumps(data, indent=2) + "\n").encode())
 
     def write_weights(self, name: str, tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
         """Write contiguous tensors as safetensors, where `name` may lie in a sub-folder."""
         from safetensors.torch import save
 
-        path = self.path / name
-        path.parent.mkdir(exist_ok=True)
-        write_synced(path, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, dict(metadata)))
+        self._write(name, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, dict(metadata)))
+
+    def _write(self, name: str, data: bytes) -> None:
+        with self._writing(name):
+            (self.path / name).parent.mkdir(exist_ok=True)
+            write_synced(self.path / name, data)
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        with _writing(self.path, self.path / name):
+            yield
 
     def read_table(self, name: str) -> list[dict[str, str]]:
         """The rows of a table as text; none where it is not there yet."""
@@ -212,50 +241,19 @@ def require_free(path: Path) -> None:
         )
 
 
-def require_run(path: Path) -> None:
-    """Raise RunError unless `path` is a run folder."""
-    if not path.exists():
-        raise RunError(f"{path} does not exist; give the folder of a run, such as runs/ga-digits-0")
-    if not path.is_dir() or not (path / "config.yaml").is_file() or not (path / "checkpoints").is_dir():
-        raise RunError(f"{path} is no run folder (it has no config.yaml and checkpoints/); give the folder of a run")
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The complete rows of a CSV file as text; none where the file is not there."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def read_result(path: Path) -> dict[str, Any] | None:
-    """RUN/result.json of a finished run, or None. Raises RunError where it is damaged."""
-    try:
-        text = (path / "result.json").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    try:
-        result: dict[str, Any] = json.loads(text)
-        assert isinstance(result, dict)
-    except (ValueError, AssertionError):
-        raise RunError(f"{path / 'result.json'} is damaged; delete it and `evonas resume {path}`") from None
-    return result
-
-
-def state_files(run: Path) -> dict[int, Path]:
-    """The supernet states that a run has kept, by number."""
-    found = {int(p.stem.removeprefix("state-")): p for p in (run / "supernet").glob("state-*.safetensors")}
-    return dict(sorted(found.items()))
-
-
 def write_synced(path: Path, data: bytes) -> None:
     """Write a file so that it is either whole under its name or not there, power loss included."""
     draft = path.with_name(path.name + ".tmp")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)  # on a full disk it would take what little room there is
+        raise
     _sync_folder(path.parent)
 
 
@@ -265,6 +263,32 @@ def _sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _writing(run: Path, path: Path) -> Iterator[None]:
+    """Within it, what the system refuses becomes a RunError. What was synced before is not touched by it."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"cannot write {error.filename or path}: {error.strerror}; the last checkpoint is whole: when "
+            f"there can be written again, go on with `evonas resume {run}`"
+        ) from None
+
+
+def _no_new(path: Path, error: OSError) -> RunError:
+    return RunError(f"cannot make the run folder {path}: {error.strerror}; choose another --out")
+
+
+def _digest(path: Path, length: int) -> str:
+    """SHA-256 of the first bytes of a file."""
+    sha, left = hashlib.sha256(), length
+    with path.open("rb") as file:
+        while left and (chunk := file.read(min(left, 1 << 20))):
+            sha.update(chunk)
+            left -= len(chunk)
+    return sha.hexdigest()
 
 
 def _locked(path: Path) -> TextIO:
@@ -290,3 +314,16 @@ def _csv(rows: Iterable[Mapping[str, object]], header: bool) -> str:
         writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+__all__ = [
+    "FORMAT",
+    "RunFolder",
+    "read_result",
+    "read_table",
+    "require_free",
+    "require_run",
+    "state_files",
+    "trusted",
+    "write_synced",
+]

@@ -8,13 +8,15 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from evonas.config import read_yaml
+from evonas.errors import printable
 from evonas.progress import duration
-from evonas.run import read_result, read_table, require_run
+from evonas.run import read_result, read_table, require_run, trusted
 
 AUDITED = {
     "global": "global",
@@ -35,17 +37,23 @@ def show(path: Path, console: Console) -> None:
     require_run(path)
     result = read_result(path)
     generations = read_table(path / "generations.csv")
-    if generations:
-        console.print(generations_table(generations))
-    if result is None:
-        on_table = read_yaml(path / "config.yaml").get("table", {}).get("file") is not None
-        start = "not yet searched" if on_table else "in warm-up"
-        where = f"{len(generations)} generations measured" if generations else start
-        console.print(
-            f"{path}: unfinished, {where}; go on with `evonas resume {path}`", highlight=False, soft_wrap=True
-        )
-        return
-    console.print(summary(path, result))
+    with trusted(path):
+        parts: list[RenderableType] = [generations_table(generations)] if generations else []
+        parts.append(_unfinished(path, len(generations)) if result is None else summary(path, result))
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, Text))
+
+
+def _unfinished(path: Path, generations: int) -> Text:
+    on_table = read_yaml(path / "config.yaml").get("table", {}).get("file") is not None
+    start = "not yet searched" if on_table else "in warm-up"
+    where = f"{generations} generations measured" if generations else start
+    return plain(f"{path}: unfinished, {where}; go on with `evonas resume {path}`")
+
+
+def plain(text: object) -> Text:
+    """Text of a file as it is: rich would take brackets in it for markup, and a terminal some characters for orders."""
+    return Text(printable(text))
 
 
 def generations_table(rows: list[dict[str, str]]) -> Table:
@@ -65,9 +73,7 @@ def generations_table(rows: list[dict[str, str]]) -> Table:
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
-            row["generation"],
-            row["state"],
-            row["n"],
+            *(plain(row[name]) for name in ("generation", "state", "n")),
             f"{float(row['best']):.4f}",
             f"{float(row['median']):.4f}",
             f"{float(row['seconds']):.1f}",
@@ -81,20 +87,20 @@ def summary(path: Path, result: dict[str, Any]) -> Group:
     searched = result.get("table")
     on = result["dataset"] if searched is None else f"table {Path(searched['file']).name}"
     error_title = "test error %" if searched is None else f"100 - {searched['report']}"
-    table = Table(title=f"{result['algorithm']} on {on}, seed {result['seed']}")
+    table = Table(title=escape(printable(f"{result['algorithm']} on {on}, seed {result['seed']}")))
     for name, justify in (("network", "left"), (error_title, "right"), ("params", "right"), ("flops", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(plain(name), justify=justify)  # type: ignore[arg-type]
     error = "-" if best["test_error"] is None else f"{best['test_error']:.2f}"
     table.add_row("best", error, f"{best['params']:,}", f"{best['flops']:,}", style="bold")
     if searched is not None:
         table.add_row("best of the table", f"{searched['lowest_test_error']:.2f}", "", "")
     front = result.get("front")
     for row in (*(front["retrained"] if front else ()), *result.get("networks", ())):
-        table.add_row(row["role"], f"{row['test_error']:.2f}", f"{row['params']:,}", f"{row['flops']:,}")
+        table.add_row(plain(row["role"]), f"{row['test_error']:.2f}", f"{row['params']:,}", f"{row['flops']:,}")
     references = result["references"]
     if references is not None:
         for row in (references["largest"], *references["random"]):
-            table.add_row(row["role"], f"{row['test_error']:.2f}", f"{row['params']:,}", f"{row['flops']:,}")
+            table.add_row(plain(row["role"]), f"{row['test_error']:.2f}", f"{row['params']:,}", f"{row['flops']:,}")
         table.add_row("random, mean", f"{references['random_mean_test_error']:.2f}", "", "")
     spent = ", ".join(
         f"{name} {duration(value)}" for name, value in seconds.items() if name != "total" and value >= 0.5
@@ -105,8 +111,8 @@ def summary(path: Path, result: dict[str, Any]) -> Group:
         *_front(front),
         *_unfair(result),
         *_measured(result),
-        Text(f"{duration(seconds['total'])} on {result['device']}" + (f": {spent}" if spent else "")),
-        Text(f"all of it is in {path}"),
+        plain(f"{duration(seconds['total'])} on {result['device']}" + (f": {spent}" if spent else "")),
+        plain(f"all of it is in {path}"),
     )
 
 
@@ -123,13 +129,13 @@ def _front(front: dict[str, Any] | None) -> list[Text]:
             f"true front of {front['true_size']}: {front['hypervolume_ratio']:.2%} of its hypervolume found, inverted "
             f"generational distance {front['inverted_distance']:.5f}"
         )
-    return [Text(line) for line in lines]
+    return [plain(line) for line in lines]
 
 
 def _measured(result: dict[str, Any]) -> list[Text]:
     error = result["best"]["supernet_error"]
     said = f"{_source(result)} error {error:.2f} %, {result['evaluations']} evaluations" if error is not None else ""
-    return [Text(said)] if said else []
+    return [plain(said)] if said else []
 
 
 def _source(result: dict[str, Any]) -> str:
@@ -140,11 +146,12 @@ def _source(result: dict[str, Any]) -> str:
 
 def _unfair(result: dict[str, Any]) -> list[Text]:
     reasons = ", ".join(result.get("unfair", []))
-    return [Text(f"UNFAIR: fitness of different supernet states was compared ({reasons})")] if reasons else []
+    return [plain(f"UNFAIR: fitness of different supernet states was compared ({reasons})")] if reasons else []
 
 
 def drawing(architecture: list[str]) -> list[Text]:
     """A chain drawn in text, one line a layer; cells as a list of their edges or nodes."""
+    architecture = [printable(part) for part in architecture]
     for title, pattern in IN_CELLS.items():
         if all(re.match(pattern, part) for part in architecture):
             return [Text(f"{title}:"), Text("\n".join(f"  {part}" for part in architecture))]
@@ -182,7 +189,9 @@ def _taus(title: str, rows: list[dict[str, Any]], regions: dict[str, str]) -> Ta
     for (state, scorer), by_region in found.items():
         cells = [_tau(by_region[region]) if region in by_region else "-" for region in shown]
         regret = next(by_region[region] for region in (*CHOICES, shown[0]) if region in by_region)["regret"]
-        table.add_row("-" if state is None else str(state), scorer, *cells, "-" if regret is None else f"{regret:.2f}")
+        table.add_row(
+            "-" if state is None else plain(state), plain(scorer), *cells, "-" if regret is None else f"{regret:.2f}"
+        )
     return table
 
 

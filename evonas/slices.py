@@ -25,10 +25,16 @@ class Slice:
         self._begin = clock() if started is None else started
         self._last = clock()
         self._longest = 0.0
+        self.begun = False  # whether there is a stretch of work that a checkpoint could end
 
     def begin(self) -> None:
         """The work begins now: what was made ready before is no stretch of it."""
         self._last = self._clock()
+        self.begun = True
+
+    def end(self) -> None:
+        """End at the next checkpoint."""
+        self.seconds = 0.0
 
     def checkpoint(self) -> None:
         """A checkpoint was written. Raises Paused where the slice is over."""

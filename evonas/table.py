@@ -16,6 +16,7 @@ import numpy as np
 
 from evonas.config import TableSettings
 from evonas.errors import TableError, nearest
+from evonas.files import bounded_lines
 from evonas.spaces.base import Genotype, Space
 
 SHIPPED = {
@@ -187,7 +188,7 @@ def _records(path: Path, name: str) -> tuple[list[str], list[int], list[list[str
     """Header, line numbers and cells of a CSV file. Raises TableError for what is none, or is ragged."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
+            reader = csv.reader(bounded_lines(file), strict=True)
             header = next(reader, [])
             numbered = [(reader.line_num, record) for record in reader if record]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from evonas.config import Settings, build, read_yaml
 from evonas.errors import RunError
-from evonas.run import require_run
+from evonas.run import require_run, trusted
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def load_warmed_up(run: Path, settings: Settings, split: str) -> WarmedUp:
         raise RunError(f"{path} cannot be read ({error}); warm up anew") from None
     if found.get("recipe") != recipe(settings, split):
         raise RunError(f"the supernet of {run} was warmed up otherwise ({_difference(run, settings, found, split)})")
-    return WarmedUp(weights, float(found["warmup_seconds"]), int(found["seed"]), found["device"])
+    with trusted(path):
+        return WarmedUp(weights, float(found["warmup_seconds"]), int(found["seed"]), found["device"])
 
 
 def _difference(run: Path, settings: Settings, found: Mapping[str, str], split: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from evonas.complexity import Complexity
 from evonas.latency import Latency
 from evonas.spaces.base import Genotype, Space
+from evonas.supernet.careful import CarefulMeasurer
 from evonas.supernet.measuring import Measurer
 from evonas.supernet.training import Progress, SupernetTrainer
 from problems.genotypes import GenotypeProblem
@@ -22,7 +23,8 @@ class SupernetProblem(GenotypeProblem):
 
     n_var integer variables, one a gene, within 0 to cardinality - 1. `evaluate(X)` takes an (n, n_var) matrix of
     genotypes and gives F of shape (n, n_obj); asked for a dictionary it also gives the columns error (percent), loss
-    (nats), params and flops (multiply-adds), and latency_ms where it is wanted, each of shape (n,).
+    (nats), params and flops (multiply-adds), and latency_ms where it is wanted, each of shape (n,). A network that
+    cannot be measured has error 100 and an infinite loss.
 
     `adapt(population)` starts a generation: the first leaves the warmed-up supernet as it is (state 0), each later one
     fine-tunes it on the region of the population and counts the state up. The cache of measurements lives exactly as
@@ -50,10 +52,15 @@ class SupernetProblem(GenotypeProblem):
         self._adapted = 0
         self._untrained: int | None = None  # the phase whose candidates are trained one by one as they are measured
         self._trainer = trainer
-        self._measurer = measurer
+        self._measurer = CarefulMeasurer(measurer)
         self._complexity = complexity
         self._latency = latency
         self._measured: dict[Genotype, tuple[float, float]] = {}  # of this state alone; the key is the raw path
+
+    def incidents(self) -> dict[Genotype, str]:
+        """What was out of the ordinary about networks that were measured since the last call, by genotype."""
+        found, self._measurer.reasons = self._measurer.reasons, {}
+        return found
 
     @property
     def protocol(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,9 +30,14 @@ class Measurement:
     violations: tuple[float, ...] = ()
 
     @property
+    def failed(self) -> bool:
+        """Whether it could not be measured: what it has then is the worst there is."""
+        return not all(map(isfinite, (*self.objectives, self.details.get("loss", 0.0))))
+
+    @property
     def feasible(self) -> bool:
-        """Whether all limits of the problem are kept."""
-        return all(violation <= 0 for violation in self.violations)
+        """Whether it was measured, and all limits of the problem are kept."""
+        return not self.failed and all(violation <= 0 for violation in self.violations)
 
     @property
     def rank_key(self) -> tuple[float, ...]:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from evonas.errors import RunError
+from evonas.files import bounded_lines
 from evonas.spaces.base import Genotype, Space
 from evonas.spaces.limited import LimitedSpace
 
@@ -20,7 +21,7 @@ def read_initial(path: Path, space: Space) -> list[Genotype]:
     file = path / "pareto.csv" if path.is_dir() else path
     try:
         with file.open(newline="", encoding="utf-8-sig") as opened:
-            reader = csv.DictReader(opened, strict=True)
+            reader = csv.DictReader(bounded_lines(opened), strict=True)
             header = reader.fieldnames or ()
             numbered = [(reader.line_num, row.get("genotype")) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -42,7 +43,7 @@ def read_initial(path: Path, space: Space) -> list[Genotype]:
 def _genotype(text: str | None, space: Space, place: str) -> Genotype:
     try:
         genes = json.loads(text or "")
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         genes = None
     if not isinstance(genes, list) or not all(type(gene) is int for gene in genes) or not space.is_valid(genes):
         raise RunError(

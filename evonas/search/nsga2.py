@@ -322,11 +322,13 @@ def _genotypes(population: Population) -> list[Genotype]:
 
 def _population(measured: Sequence[Measurement]) -> Population:
     """Measurements as pymoo's individuals, in order. They are new ones, so no violation is cached from before."""
-    return Population.new(
-        X=np.array([m.genotype for m in measured], dtype=int),
-        F=np.array([m.objectives for m in measured], dtype=float),
-        G=np.array([m.violations for m in measured], dtype=float).reshape(len(measured), -1),
-    )
+    values = np.array([m.objectives for m in measured], dtype=float)
+    violations = np.array([m.violations for m in measured], dtype=float).reshape(len(measured), -1)
+    failed = np.array([m.failed for m in measured])
+    if failed.any():  # as breaking a limit of its own: pymoo takes distances between objectives, so none is infinite
+        values[failed] = values[~failed].max(axis=0, initial=0.0)
+        violations = np.column_stack([violations, failed.astype(float)])
+    return Population.new(X=np.array([m.genotype for m in measured], dtype=int), F=values, G=violations)
 
 
 def _plain(member: Any) -> dict[str, Any]:

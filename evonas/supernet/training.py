@@ -15,10 +15,10 @@ from evonas.arithmetic import Arithmetic, MicroBatches, Say
 from evonas.augmentation import Normaliser, augment, cutout
 from evonas.config import FinetuneSettings, SupernetSettings
 from evonas.data import ImageData, Part, batches_per_epoch, training_batches
-from evonas.errors import TrainingError
 from evonas.networks import Supernet
 from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
+from evonas.supernet.divergence import HalvingRate, mean_loss
 from evonas.supernet.sampling import WARM_UP_SAMPLERS, Paths, phase_steps, region_paths, uniform_paths
 from evonas.supernet.sgd import PathSGD
 
@@ -78,7 +78,7 @@ class SupernetTrainer:
         arithmetic: Arithmetic,
         say: Say = lambda line: None,
     ) -> None:
-        """say: is told of a shortage of memory."""
+        """say: is told of a shortage of memory, and of fine-tuning that is done again."""
         self.space = space
         self.supernet = supernet
         self.settings = settings
@@ -87,6 +87,7 @@ class SupernetTrainer:
         self._source = BatchSource(data, seeds, arithmetic)
         self._arithmetic = arithmetic
         self.micro_batches = MicroBatches(say)
+        self.rate = HalvingRate(say)  # of fine-tuning
         self._seeds = seeds
         self.optimizer = self._fresh_optimizer()
         self._listed: dict[nn.Module, list[nn.Parameter]] = {}
@@ -115,7 +116,7 @@ class SupernetTrainer:
         def rate(step: int) -> float:
             return cosine(self.settings.lr, self.settings.lr_end, (first + step) / total)
 
-        return self._train(batches, paths, rate, "supernet.lr", progress)
+        return self._train(batches, paths, rate, "supernet.lr", f"warm-up epoch {epoch + 1}", progress)
 
     def end_warm_up(self) -> None:
         """Forget the momentum, so that a search depends on the warmed-up weights alone and can start from a file."""
@@ -126,20 +127,25 @@ class SupernetTrainer:
     ) -> float:
         """Phase number `phase` (from 0) of `phases`, on the region of `population`; returns the mean loss in nats.
 
-        One cosine from finetune.lr to 0 runs over all phases. Raises TrainingError.
+        One cosine from finetune.lr to 0 runs over all phases. A phase that runs away is done again from the state
+        before, at half the rate, which later phases keep. Raises TrainingError where that has not helped three times.
         """
         steps = self.steps_per_phase(len(population))
-        rng = self._seeds.numpy("finetune.paths", phase)
-        paths: Iterator[Paths]
-        if self.finetune.sampler == "region":
-            paths = iter(region_paths(self.space, population, self.finetune, steps, rng))
-        else:
-            paths = uniform_paths(self.space, rng)
 
         def rate(step: int) -> float:
-            return cosine(self.finetune.lr, 0.0, (phase + step / steps) / phases)
+            return self.rate.share * cosine(self.finetune.lr, 0.0, (phase + step / steps) / phases)
 
-        return self._train(self._endless(phase, steps), paths, rate, "finetune.lr", progress)
+        def train() -> float:
+            rng = self._seeds.numpy("finetune.paths", phase)
+            paths: Iterator[Paths]
+            if self.finetune.sampler == "region":
+                paths = iter(region_paths(self.space, population, self.finetune, steps, rng))
+            else:
+                paths = uniform_paths(self.space, rng)
+            where = f"fine-tuning phase {phase + 1}"
+            return self._train(self._endless(phase, steps), paths, rate, "finetune.lr", where, progress)
+
+        return self.rate.run(train, self.supernet, self.optimizer)
 
     def fine_tune_candidate(self, genotype: Genotype, index: int, members: int, phase: int, phases: int) -> float:
         """The share of phase `phase` that candidate `index` of `members` has, on its own path alone.
@@ -150,10 +156,14 @@ class SupernetTrainer:
         steps = max(1, round(self.steps_per_phase(members) / members))
 
         def rate(step: int) -> float:
-            return cosine(self.finetune.lr, 0.0, (phase + (index + step / steps) / members) / phases)
+            return self.rate.share * cosine(self.finetune.lr, 0.0, (phase + (index + step / steps) / members) / phases)
 
-        batches = self._endless(phase * MOST_PASSES + index, steps)
-        return self._train(batches, repeat([genotype]), rate, "finetune.lr", lambda steps: None)
+        def train() -> float:
+            batches = self._endless(phase * MOST_PASSES + index, steps)
+            where = f"fine-tuning on candidate {index + 1} of phase {phase + 1}"
+            return self._train(batches, repeat([genotype]), rate, "finetune.lr", where, lambda steps: None)
+
+        return self.rate.run(train, self.supernet, self.optimizer)
 
     def _endless(self, phase: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
         """`steps` batches of phase `phase`, from as many passes as they take."""
@@ -169,6 +179,7 @@ class SupernetTrainer:
         paths: Iterator[Paths],
         rate: Callable[[int], float],
         setting: str,
+        where: str,
         progress: Progress,
     ) -> float:
         self.supernet.train()
@@ -176,13 +187,7 @@ class SupernetTrainer:
         for step, (images, labels) in enumerate(batches):
             losses.append(self._step(images, labels, next(paths), rate(step)))
             progress(1)
-        mean = float(torch.stack(losses).mean())  # one synchronisation a phase, not one a step
-        if not math.isfinite(mean):
-            raise TrainingError(
-                f"the training loss became {mean} within {len(losses)} steps; lower {setting} (now {rate(0):g} at the "
-                "start of them)"
-            )
-        return mean
+        return mean_loss(losses, self.supernet, setting, rate(0), where)
 
     def _step(self, images: Tensor, labels: Tensor, genotypes: Paths, lr: float) -> Tensor:
         """One optimiser step on the mean loss of the given paths over one batch; returns that loss, detached."""
@@ -223,6 +228,7 @@ class SupernetTrainer:
             "supernet": self.supernet.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "parts": self.micro_batches.parts,
+            "rate": self.rate.share,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -230,3 +236,4 @@ class SupernetTrainer:
         self.supernet.load_state_dict(state["supernet"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.micro_batches.parts = state["parts"]
+        self.rate.share = state.get("rate", 1.0)  # format 1 has none
