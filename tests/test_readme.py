@@ -23,10 +23,10 @@ def test_the_python_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     names: dict[str, Any] = {}
     exec(code.replace(changes, repr([*TINY, "seed=1"])), names)  # at toy size
     assert names["result"]["complete"] is True
-    (code,) = re.findall(r"```python\n(import json.*?)```", README, flags=re.DOTALL)
+    (code,) = re.findall(r"```python\n(import evonas.*?)```", README, flags=re.DOTALL)
     exec(code, names)
     images = load(build({}).dataset, torch.device("cpu")).open_test("the README's snippet")
-    mean, std = (torch.tensor(names["about"][name]).view(1, -1, 1, 1) for name in ("mean", "std"))
+    mean, std = (torch.tensor(getattr(names["about"], name)).view(1, -1, 1, 1) for name in ("mean", "std"))
     with torch.inference_mode():
         found = names["network"]((images.images / 255 - mean) / std).argmax(dim=1)
     error = 100.0 * float((found != images.labels).float().mean())
