@@ -35,7 +35,7 @@ def main() -> None:
     """Time and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--space", choices=SPACES, help="one space alone")
-    for name, value in (("batch", 64), ("pixels", 32), ("pairs", 3 * PAIRS), ("threads", 1), ("seed", 0)):
+    for name, value in (("batch", 64), ("pixels", 32), ("pairs", 2 * PAIRS + 1), ("threads", 1), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=value)
     chosen = parser.parse_args()
     prepare(chosen.threads)
