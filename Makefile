@@ -14,10 +14,10 @@ test: $(VENV)/.installed-test
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "slow and not gpu"
 
-# One JSON line a figure; half an hour, on a machine that does nothing else.
+# One JSON line a figure, on a machine that does nothing else.
 bench: $(VENV)/.installed-test
 	for name in supernet_step population loading growth startup overhead; do \
-	    $(BIN)/python tests/benchmarks/$$name.py 2>/dev/null || exit 1; done
+	    $(BIN)/python tests/benchmarks/$$name.py || exit 1; done
 
 # What CI runs.
 check: $(VENV)/.installed-dev

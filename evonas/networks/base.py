@@ -42,6 +42,18 @@ class Supernet(nn.Module, ABC):
         return [m for _, part in self.path(genotype) for m in part.modules() if isinstance(m, nn.BatchNorm2d)]
 
 
+class ChainedSupernet(Supernet):
+    """A supernet whose forward is its path, part by part."""
+
+    chained = True
+
+    def forward(self, images: Tensor, genotype: Genotype) -> Tensor:
+        """(N, C, H, W) to (N, classes) along one path."""
+        for _, part in self.path(genotype):
+            images = part(images)
+        return images
+
+
 class Part(NamedTuple):
     """A piece of a network whose time can be taken by itself.
 

@@ -8,15 +8,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from evonas.errors import ConfigError
-from evonas.networks.base import Subnet, Supernet
+from evonas.networks.base import ChainedSupernet, Subnet
 from evonas.spaces.base import Genotype
 from evonas.spaces.chain import ChainSpace
 
 
-class ChainSupernet(Supernet):
+class ChainSupernet(ChainedSupernet):
     """One list of modules a block: all of a choice, or the one that every network has."""
-
-    chained = True
 
     def __init__(self, space: ChainSpace, channels: int, classes: int) -> None:
         super().__init__()
@@ -24,12 +22,6 @@ class ChainSupernet(Supernet):
             nn.ModuleList(_built(space, index, name, factory) for name, factory in options.items())
             for index, options in enumerate(_options(space, channels, classes))
         )
-
-    def forward(self, images: Tensor, genotype: Genotype) -> Tensor:
-        """(N, C, H, W) to (N, classes) along one path."""
-        for _, part in self.path(genotype):
-            images = part(images)
-        return images
 
     def path(self, genotype: Genotype) -> Iterator[tuple[str, nn.Module]]:
         """The blocks in order, of a choice the module chosen."""

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from evonas.networks.base import Subnet, Supernet
+from evonas.networks.base import ChainedSupernet, Subnet
 from evonas.networks.blocks import build_block, build_head, build_stem
 from evonas.spaces.base import Genotype
 from evonas.spaces.single_path import SinglePathSpace
 
 
-class SinglePathSupernet(Supernet):
+class SinglePathSupernet(ChainedSupernet):
     """Stem, one list of candidate blocks a layer, head."""
-
-    chained = True
 
     def __init__(self, space: SinglePathSpace, channels: int, classes: int) -> None:
         super().__init__()
@@ -24,12 +22,6 @@ class SinglePathSupernet(Supernet):
             nn.ModuleList(build_block(operation, layer) for operation in space.operations) for layer in space.layers
         )
         self.head = build_head(space.layers[-1].outputs, space.head, classes)
-
-    def forward(self, images: Tensor, genotype: Genotype) -> Tensor:
-        """(N, C, H, W) to (N, classes) along one path."""
-        for _, part in self.path(genotype):
-            images = part(images)
-        return images
 
     def path(self, genotype: Genotype) -> Iterator[tuple[str, nn.Module]]:
         """Stem, the chosen block of each layer, head."""

@@ -107,13 +107,10 @@ class NodeStatistics:
         self._gathered[node] = batch
         for norm in norms:
             norm.momentum = 0.0 if again else 1.0 / (batch + 1)  # a plain average, without torch's counter of batches
-        return self._run(node, module, images)
+        return self.use(node, module, images)
 
     def use(self, node: int, module: nn.Module, images: Tensor) -> Tensor:
-        """The node's output, normalised by its averages."""
-        return self._run(node, module, images)
-
-    def _run(self, node: int, module: nn.Module, images: Tensor) -> Tensor:
+        """The node's output with its averages in the norms, which normalise by them in evaluation mode."""
         for norm, (mean, variance) in zip(self._norms_of(module), self._averages[node], strict=True):
             norm.running_mean, norm.running_var, norm.num_batches_tracked = mean, variance, None
         output: Tensor = module(images)

@@ -44,7 +44,7 @@ def exponents(figure: str, sizes: Sequence[int], works: dict[int, Callable[[], o
 
 
 def measuring(layers: int, networks: int) -> Callable[[], object]:
-    """Measure random networks of a chain of so many layers; its stages keep their shapes, so that layers cost alike."""
+    """Measure random networks of a chain of so many layers, in three stages."""
     stages = STAGES.get(layers, [2, 3, 3])
     chain = {"layers": stages, "strides": [1, 2, 2], "width": 8, "operations": ["skip", "mb3x3", "mb5x6"]}
     _, space, supernet, arithmetic = made(chain)
