@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow bench check clean
+.PHONY: demo test slow bench bench-long check clean
 
 demo: $(VENV)/.installed
 	$(BIN)/evonas run ga
@@ -14,10 +14,17 @@ test: $(VENV)/.installed-test
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "slow and not gpu"
 
-# One JSON line a figure, on a machine that does nothing else.
+# One JSON line a figure, on a machine that does nothing else: within 12 minutes on two cores, on digits and noise.
 bench: $(VENV)/.installed-test
 	for name in supernet_step population loading growth startup overhead; do \
 	    $(BIN)/python tests/benchmarks/$$name.py || exit 1; done
+
+# What takes more than an hour, and CIFAR-10: make bench-long BENCH_DATA=DIR.
+bench-long: $(VENV)/.installed-test
+	@test -n "$(BENCH_DATA)" || { echo "bench-long needs CIFAR-10: make bench-long BENCH_DATA=DIR" >&2; exit 2; }
+	$(BIN)/python tests/benchmarks/population.py --layers 6 12 20
+	$(BIN)/python tests/benchmarks/overhead.py --cifar10 "$(BENCH_DATA)"
+	$(BIN)/python tests/benchmarks/ranking.py --data-dir "$(BENCH_DATA)"
 
 # What CI runs.
 check: $(VENV)/.installed-dev

@@ -22,7 +22,7 @@ from evonas.complexity import Complexity
 from evonas.config import AuditSettings, Settings
 from evonas.data import ImageData, load
 from evonas.environment import device_name
-from evonas.errors import ConfigError, DeviceError, RunError, TrainingError
+from evonas.errors import ConfigError, DeviceError, Paused, RunError, TrainingError
 from evonas.finalists import Finalists
 from evonas.forecast import Forecaster
 from evonas.history import Row, front_rows, generation_row, measurement_rows, model_rows, read_generations
@@ -39,7 +39,7 @@ from evonas.search.final import by_stored_fitness, candidates
 from evonas.search.fitness import Measurement, knee, pareto_front, ranked, spread
 from evonas.search.loop import evaluate, search
 from evonas.seeding import Seeds
-from evonas.slices import Slice
+from evonas.slices import Interrupted, Slice
 from evonas.spaces import Genotype, Space, build_space
 from evonas.stopwatch import Stopwatch, Timed
 from evonas.supernet.measuring import Measurer
@@ -200,6 +200,7 @@ class Experiment:
             self.complexity,
             settings.problem.objectives,
             settings.search.generations,
+            progress=lambda steps: self.share.step(),
             limits=settings.problem.limits.given(),
             latency=self.latency,
         )
@@ -270,6 +271,14 @@ class Experiment:
         self.reporter.line(f"computing on {self.computing}")  # not before: a mistake is one line, and nothing beside it
         self.share.begin()
         self.stopwatch.ready()
+        try:
+            self._do_phases()
+        except Interrupted:
+            self._checkpoint_in_between()
+            raise Paused from None
+        return self._finish()
+
+    def _do_phases(self) -> None:
         if self.phase == "warmup" and self.chosen:
             self.phase = "retrain"
         if self.phase == "warmup":
@@ -278,7 +287,6 @@ class Experiment:
             self._search()
         if self.phase == "retrain" and self.settings.retrain.enabled:
             self._retrain()
-        return self._finish()
 
     def _tell_forecast(self) -> None:
         forecaster = Forecaster(self.settings, self.space, self.supernet, self.data, self.arithmetic)
@@ -287,18 +295,35 @@ class Experiment:
 
     # Checkpoints ------------------------------------------------------------------------------------------------
 
+    def _offer_checkpoint(self) -> None:
+        """Write one where it is worth its time."""
+        if self.share.due:
+            self._checkpoint()
+
     def _checkpoint(self) -> None:
         with self.stopwatch("io"):
-            self._write_latency()
-            state: dict[str, Any] = {"phase": self.phase, "spent": self.spent}
-            if self.phase == "retrain":
-                state["final"] = [m.to_plain() for m in self.final]
-                state["finalists"] = self.finalists.state_dict()
-            else:
-                state |= {"epoch": self.epoch, "generation": self.generation, "trainer": self.trainer.state_dict()}
-                state |= {"problem": self.problem.state_dict(), "algorithm": self.algorithm.state_dict()}
-            self.run.checkpoint({**state, "seconds": self.stopwatch.seconds()})
-        self.share.checkpoint()
+            self.share.checkpoint(lambda: self._write_checkpoint(self._state()))
+
+    def _checkpoint_in_between(self) -> None:
+        """In the middle of a stretch: what training has done of it, and all else as it was at its beginning."""
+        with self.stopwatch("io"):
+            state = self.run.latest() if self.phase == "search" else None
+            present = {"trainer": self.trainer.state_dict()}
+            self._write_checkpoint(self._state() if state is None else {**state, **present})
+
+    def _write_checkpoint(self, state: Mapping[str, Any]) -> None:
+        self._write_latency()
+        self.run.checkpoint({**state, "seconds": self.stopwatch.seconds()})
+
+    def _state(self) -> dict[str, Any]:
+        state: dict[str, Any] = {"phase": self.phase, "spent": self.spent}
+        if self.phase == "retrain":
+            state["final"] = [m.to_plain() for m in self.final]
+            state["finalists"] = self.finalists.state_dict()
+        else:
+            state |= {"epoch": self.epoch, "generation": self.generation, "trainer": self.trainer.state_dict()}
+            state |= {"problem": self.problem.state_dict(), "algorithm": self.algorithm.state_dict()}
+        return state
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.stopwatch.restore(state["seconds"])
@@ -332,14 +357,19 @@ class Experiment:
 
     def _train_warm_up(self) -> None:
         epochs, steps = self.settings.supernet.epochs, self.trainer.steps_per_epoch
-        with self.reporter.task("warm-up steps", epochs * steps, self.epoch * steps) as task:
+        with self.reporter.task("warm-up steps", epochs * steps, self.trainer.steps_made(self.epoch)) as task:
+
+            def progress(made: int) -> None:
+                task.advance(made)
+                self.share.step()
+
             while self.epoch < epochs:
                 with self.stopwatch("warmup"):
-                    loss = self.trainer.warm_up_epoch(self.epoch, task.advance)
+                    loss = self.trainer.warm_up_epoch(self.epoch, progress)
                 self.epoch += 1
                 task.advance(0, f"loss {loss:.3f}")
                 if self.epoch < epochs:
-                    self._checkpoint()
+                    self._offer_checkpoint()
 
     def _save_state(self) -> None:
         source = self.warmed_up
@@ -459,7 +489,16 @@ class Experiment:
     def _retrain(self) -> None:
         ranking = self.chosen or [measurement.genotype for measurement in self.final]
         front = self.chosen or [m.genotype for m in spread(self._front(), self.settings.retrain.top)]
-        self.finalists.train(ranking, front, self.reporter, self.stopwatch, self._checkpoint, self._save_best)
+        self.finalists.train(
+            ranking,
+            front,
+            self.reporter,
+            self.stopwatch,
+            self._offer_checkpoint,
+            self._checkpoint,
+            lambda steps: self.share.step(),
+            self._save_best,
+        )
 
     def _front(self) -> list[Measurement]:
         """The final front; empty where there is one objective, or no search."""

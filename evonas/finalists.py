@@ -15,6 +15,7 @@ from evonas.retrain import ScratchTraining
 from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
 from evonas.stopwatch import Stopwatch
+from evonas.supernet.stretch import Progress
 
 Job = tuple[str, Genotype, int]  # role, network, and which of its trainings
 
@@ -50,7 +51,8 @@ class Finalists:
         self._say = say
         self._others = others
         self.micro_batches = 1  # most parts that a step was split into
-        self._training: dict[str, Any] | None = None  # the network that is half trained
+        self._training: ScratchTraining | None = None  # the network that is half trained
+        self._begun: dict[str, Any] | None = None  # its state, as another process left it
 
     def train(
         self,
@@ -58,13 +60,16 @@ class Finalists:
         front: Sequence[Genotype],
         reporter: Reporter,
         stopwatch: Stopwatch,
+        offer: Callable[[], None],
         checkpoint: Callable[[], None],
+        progress: Progress,
         save_best: Callable[[Genotype, ScratchTraining], None],
     ) -> None:
         """Train what is left to train.
 
         ranked: genotypes of the final measuring, best first. front: those to report of the front, or those that were
-        asked for; none where there is one objective.
+        asked for; none where there is one objective. offer: called where there may be a checkpoint, between epochs.
+        checkpoint: writes one, behind each network.
         """
         while (job := self._next(ranked, front)) is not None:
             role, genotype, repeat = job
@@ -72,13 +77,13 @@ class Finalists:
             with stopwatch("retrain"):
                 training = self._taken_up(role, genotype, repeat)
             with reporter.task(title, self.settings.epochs, training.epoch) as task:
+                self._training = training
                 while not training.done:
                     with stopwatch("retrain"):
-                        loss = training.train_epoch()
+                        loss = training.train_epoch(progress)
                     task.advance(1, f"loss {loss:.3f}")
-                    self._training = training.state_dict()
                     if not training.done:
-                        checkpoint()
+                        offer()
             with stopwatch("retrain"):
                 self.trained.append({**self._scored(role, genotype, training), "repeat": repeat})
             self.micro_batches = max(self.micro_batches, training.micro_batches.parts)
@@ -136,8 +141,9 @@ class Finalists:
             repeat=repeat,
             say=self._say,
         )
-        if self._training is not None:
-            training.load_state_dict(self._training)
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            training.load_state_dict(begun)
         return training
 
     def _scored(self, role: str, genotype: Genotype, training: ScratchTraining) -> dict[str, Any]:
@@ -200,9 +206,10 @@ class Finalists:
 
     def state_dict(self) -> dict[str, Any]:
         """What is trained, and the network that is half trained."""
-        return {"trained": self.trained, "training": self._training, "parts": self.micro_batches}
+        training = self._begun if self._training is None else self._training.state_dict()
+        return {"trained": self.trained, "training": training, "parts": self.micro_batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`."""
-        self.trained, self._training = state["trained"], state["training"]
+        self.trained, self._begun = state["trained"], state["training"]
         self.micro_batches = state["parts"]

@@ -22,7 +22,8 @@ from evonas.spaces.base import Genotype, Space
 from evonas.supernet.divergence import mean_loss
 from evonas.supernet.sgd import PathSGD
 from evonas.supernet.statistics import running_statistics
-from evonas.supernet.training import BatchSource, Progress, cosine
+from evonas.supernet.stretch import Progress, Stretch
+from evonas.supernet.training import BatchSource, cosine
 
 AUXILIARY = "auxiliary."  # what the names of the auxiliary head's weights begin with
 
@@ -64,6 +65,7 @@ class ScratchTraining:
         self._parameters = list(self.model.parameters())
         self.optimizer = PathSGD(self.model, settings.momentum, settings.weight_decay)
         self.micro_batches = MicroBatches(say)
+        self._stretch = Stretch()
         on_gpu = arithmetic.device.type == "cuda"
         wanted = settings.compile if settings.compile is not None else on_gpu
         self._compiled = Compiled(self.model.training_outputs, say) if wanted else None
@@ -81,12 +83,14 @@ class ScratchTraining:
     def train_epoch(self, progress: Progress = lambda steps: None) -> float:
         """One epoch; returns the mean training loss in nats. Raises TrainingError where it is not finite."""
         steps = batches_per_epoch(len(self._part), self.settings.batch_size)
-        losses = []
-        for step, (images, labels, kept) in enumerate(self._batches()):
-            rate = cosine(self.settings.lr, 0.0, (self.epoch + step / steps) / self.settings.epochs)
-            losses.append(self._step(images, labels, kept, rate))
-            progress(1)
         where = f"retraining epoch {self.epoch + 1}"
+
+        def step(number: int, batch: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
+            return self._step(
+                *batch, cosine(self.settings.lr, 0.0, (self.epoch + number / steps) / self.settings.epochs)
+            )
+
+        losses = self._stretch.run(where, self._batches(), step, progress)
         mean = mean_loss(losses, self.network, "retrain.lr", self.settings.lr, where)
         self.epoch += 1
         return mean
@@ -186,6 +190,7 @@ class ScratchTraining:
             "average": None if self._average is None else self._average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "parts": self.micro_batches.parts,
+            "stretch": self._stretch.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -196,6 +201,8 @@ class ScratchTraining:
             self._average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.micro_batches.parts = state["parts"]
+        if "stretch" in state:  # written since checkpoints can hold a part of an epoch
+            self._stretch.load_state_dict(state["stretch"])
 
 
 class _Average:

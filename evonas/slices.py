@@ -7,6 +7,12 @@ from collections.abc import Callable
 
 from evonas.errors import Paused
 
+WORTH = 200.0  # times as long as the last checkpoint took is worked before one that nobody waits for
+
+
+class Interrupted(Exception):  # noqa: N818 - it is no error
+    """The process is to end now, between two steps of a stretch: a checkpoint can hold what is done of it."""
+
 
 class Slice:
     """One process's share of a run.
@@ -24,7 +30,8 @@ class Slice:
         self._clock = clock
         self._begin = clock() if started is None else started
         self._last = clock()
-        self._longest = 0.0
+        self._longest = self._cost = 0.0
+        self._asked = False
         self.begun = False  # whether there is a stretch of work that a checkpoint could end
 
     def begin(self) -> None:
@@ -33,12 +40,24 @@ class Slice:
         self.begun = True
 
     def end(self) -> None:
-        """End at the next checkpoint."""
-        self.seconds = 0.0
+        """End at the next step or checkpoint."""
+        self.seconds, self._asked = 0.0, True
 
-    def checkpoint(self) -> None:
-        """A checkpoint was written. Raises Paused where the slice is over."""
+    def step(self) -> None:
+        """A step of a stretch was made. Raises Interrupted where the slice was asked to end."""
+        if self._asked:
+            raise Interrupted
+
+    @property
+    def due(self) -> bool:
+        """Whether a checkpoint within a phase is worth its time, or a slice that ends may be waiting for it."""
+        return self.seconds is not None or self._clock() - self._last >= WORTH * self._cost
+
+    def checkpoint(self, write: Callable[[], None]) -> None:
+        """Write a checkpoint. Raises Paused where the slice is over."""
+        begin = self._clock()
+        write()
         now = self._clock()
-        self._longest, self._last = max(self._longest, now - self._last), now
+        self._longest, self._last, self._cost = max(self._longest, now - self._last), now, now - begin
         if self.seconds is not None and now - self._begin + self._longest > self.seconds:
             raise Paused

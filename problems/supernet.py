@@ -14,7 +14,8 @@ from evonas.latency import Latency
 from evonas.spaces.base import Genotype, Space
 from evonas.supernet.careful import CarefulMeasurer
 from evonas.supernet.measuring import Measurer
-from evonas.supernet.training import Progress, SupernetTrainer
+from evonas.supernet.stretch import Progress
+from evonas.supernet.training import SupernetTrainer
 from problems.genotypes import GenotypeProblem
 
 
@@ -101,6 +102,7 @@ class SupernetProblem(GenotypeProblem):
     def _evaluate(self, X: np.ndarray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         genotypes = self.genotypes(X)
         waiting = [g for g in dict.fromkeys(genotypes) if g not in self._measured]
+        self.progress(0)  # the last moment at which training can be kept
         for genotype, scores in zip(waiting, self._scores(waiting), strict=True):
             self._measured[genotype] = scores
         costs = [self.costs(g) for g in genotypes]

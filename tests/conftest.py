@@ -10,6 +10,7 @@ import pytest
 import torch
 from tests_support import tiny_settings
 
+from evonas import slices
 from evonas.arithmetic import Arithmetic
 from evonas.config import Settings, build
 from evonas.data import ImageData, load
@@ -34,6 +35,14 @@ def home_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         patch.setenv("EVONAS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def checkpoints_at_every_epoch() -> Iterator[None]:
+    """Within a process of tests a checkpoint is always worth its time, so that each can be a run's last."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slices, "WORTH", 0.0)
         yield
 
 

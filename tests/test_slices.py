@@ -8,6 +8,7 @@ import pytest
 import torch
 from tests_support import SMALL_SPACES, compared, same
 
+from evonas import slices
 from evonas.config import build
 from evonas.errors import Paused
 from evonas.experiment import Experiment, effective, resume, start
@@ -32,10 +33,10 @@ def test_a_slice_ends_where_the_longest_stretch_would_not_fit() -> None:
     share = Slice(100, clock=clock)
     for moment in (10, 40, 50, 70):  # longest stretch: 30
         clock.now = moment
-        share.checkpoint()
+        share.checkpoint(lambda: None)
     clock.now = 71
     with pytest.raises(Paused):
-        share.checkpoint()
+        share.checkpoint(lambda: None)
 
 
 def test_a_slice_gets_to_its_first_checkpoint_whatever_that_takes() -> None:
@@ -43,14 +44,33 @@ def test_a_slice_gets_to_its_first_checkpoint_whatever_that_takes() -> None:
     share = Slice(1, clock=clock)
     clock.now = 500
     with pytest.raises(Paused):
-        share.checkpoint()
+        share.checkpoint(lambda: None)
 
 
 def test_without_an_end_nothing_is_paused() -> None:
     clock = Clock()
     share = Slice(clock=clock)
     clock.now = 1e9
-    share.checkpoint()
+    share.checkpoint(lambda: None)
+
+
+def test_a_checkpoint_that_nobody_waits_for_comes_when_it_is_worth_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "WORTH", 50.0)
+    clock = Clock()
+
+    def write() -> None:
+        clock.now += 2
+
+    share, waited_for = Slice(clock=clock), Slice(1e9, clock=clock)
+    assert share.due
+    share.checkpoint(write)
+    due = []
+    for _ in range(4):
+        clock.now += 30
+        due.append(share.due)
+    assert due == [False, False, False, True]
+    waited_for.checkpoint(write)
+    assert waited_for.due
 
 
 def in_slices(settings: Any, run: Path) -> int:

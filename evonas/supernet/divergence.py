@@ -50,23 +50,43 @@ class HalvingRate:
 
     def __init__(self, say: Callable[[str], None], most: int = 3) -> None:
         self.share = 1.0
+        self._before: list[dict[str, Any]] | None = None  # states that the stretch under way would go back to
+        self._attempt = 0  # at that stretch
+        self._begun = False  # whether another process began it
         self._say = say
         self._most = most
 
     def run(self, train: Callable[[], float], *parts: Restorable) -> float:
-        """What `train` returns. `parts` go back before each new attempt, and before the last error comes out."""
-        before = [_copied(part.state_dict()) for part in parts]
-        for attempt in range(self._most + 1):
+        """What `train` returns. `parts` go back before each new attempt, and before the last error comes out.
+
+        After `load_state_dict` of a stretch that was under way, this goes on with that one.
+        """
+        before = self._before if self._begun else None
+        if before is None:
+            before, self._attempt = [_copied(part.state_dict()) for part in parts], 0
+        self._before, self._begun = before, False
+        while True:
             try:
-                return train()
+                loss = train()
+                self._before = None
+                return loss
             except DivergedError as error:
                 for part, state in zip(parts, before, strict=True):
                     part.load_state_dict(state)
-                if attempt == self._most:
+                self._attempt += 1
+                if self._attempt > self._most:
                     raise
                 self.share /= 2
                 self._say(f"{str(error).partition(';')[0]}: back to before it, and on at {self.share:g} of the rate")
-        raise AssertionError("the last attempt returns or raises")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The share, and in the middle of a stretch what it would go back to."""
+        return {"share": self.share, "attempt": self._attempt, "before": self._before}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self.share, self._attempt, self._before = state["share"], state["attempt"], state["before"]
+        self._begun = True
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:

@@ -21,14 +21,18 @@ from evonas.spaces.base import Genotype, Space
 from evonas.supernet.divergence import HalvingRate, mean_loss
 from evonas.supernet.sampling import WARM_UP_SAMPLERS, Paths, phase_steps, region_paths, uniform_paths
 from evonas.supernet.sgd import PathSGD
+from evonas.supernet.stretch import Progress, Stretch
 
 MOST_PASSES = 10_000  # passes of one phase; keeps the numbers of the phases' generators apart
-Progress = Callable[[int], None]  # called with the number of steps done since the last call
 
 
 def cosine(start: float, end: float, progress: float) -> float:
     """The rate at `progress` (0 to 1) of a cosine from `start` to `end`."""
     return end + 0.5 * (start - end) * (1 + math.cos(math.pi * progress))
+
+
+def _named(epoch: int) -> str:
+    return f"warm-up epoch {epoch + 1}"
 
 
 class BatchSource:
@@ -88,6 +92,7 @@ class SupernetTrainer:
         self._arithmetic = arithmetic
         self.micro_batches = MicroBatches(say)
         self.rate = HalvingRate(say)  # of fine-tuning
+        self._stretch = Stretch()
         self._seeds = seeds
         self.optimizer = self._fresh_optimizer()
         self._listed: dict[nn.Module, list[nn.Parameter]] = {}
@@ -116,7 +121,11 @@ class SupernetTrainer:
         def rate(step: int) -> float:
             return cosine(self.settings.lr, self.settings.lr_end, (first + step) / total)
 
-        return self._train(batches, paths, rate, "supernet.lr", f"warm-up epoch {epoch + 1}", progress)
+        return self._train(batches, paths, rate, "supernet.lr", _named(epoch), progress)
+
+    def steps_made(self, epoch: int) -> int:
+        """Steps of the warm-up that lie behind at the beginning of `epoch`, with those of it that were made before."""
+        return epoch * self.steps_per_epoch + self._stretch.made(_named(epoch))
 
     def end_warm_up(self) -> None:
         """Forget the momentum, so that a search depends on the warmed-up weights alone and can start from a file."""
@@ -182,11 +191,12 @@ class SupernetTrainer:
         where: str,
         progress: Progress,
     ) -> float:
+        def step(number: int, batch: tuple[tuple[Tensor, Tensor], Paths]) -> Tensor:
+            (images, labels), genotypes = batch
+            return self._step(images, labels, genotypes, rate(number))
+
         self.supernet.train()
-        losses: list[Tensor] = []
-        for step, (images, labels) in enumerate(batches):
-            losses.append(self._step(images, labels, next(paths), rate(step)))
-            progress(1)
+        losses = self._stretch.run(where, zip(batches, paths, strict=False), step, progress)
         return mean_loss(losses, self.supernet, setting, rate(0), where)
 
     def _step(self, images: Tensor, labels: Tensor, genotypes: Paths, lr: float) -> Tensor:
@@ -228,7 +238,8 @@ class SupernetTrainer:
             "supernet": self.supernet.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "parts": self.micro_batches.parts,
-            "rate": self.rate.share,
+            "rate": self.rate.state_dict(),
+            "stretch": self._stretch.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -236,4 +247,8 @@ class SupernetTrainer:
         self.supernet.load_state_dict(state["supernet"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.micro_batches.parts = state["parts"]
-        self.rate.share = state.get("rate", 1.0)  # format 1 has none
+        if isinstance(state.get("rate"), dict):  # what was written before has no stretch that was under way
+            self.rate.load_state_dict(state["rate"])
+            self._stretch.load_state_dict(state["stretch"])
+        else:
+            self.rate.share = state.get("rate", 1.0)

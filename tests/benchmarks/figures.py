@@ -46,7 +46,7 @@ def in_turn(first: Callable[[], object], second: Callable[[], object], pairs: in
 def report(figure: str, values: Sequence[float] | np.ndarray, goal: float | None = None, **about: Any) -> None:
     """One JSON line: median and quartiles of `values`."""
     low, middle, high = (round(float(value), 4) for value in np.percentile(values, [25, 50, 75]))
-    line = {"figure": figure, "value": middle, "spread": [low, high], "n": len(values), "goal": goal}
+    line = {"figure": figure, "value": middle, "spread": [low, high], "pairs": len(values), "goal": goal}
     hardware = {"hardware": device_name(DEVICE), "threads": torch.get_num_threads()}
     sys.stdout.write(json.dumps({**line, **about, **hardware}) + "\n")
     sys.stdout.flush()

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty_runs import smallest_settings
+from faulty_runs import Told, smallest_settings
 from tests_support import TINY, compared
 
 from evonas import cli
 from evonas.cli import _resumable
+from evonas.errors import Paused, TrainingError
 from evonas.experiment import resume, start
 from evonas.progress import Silent
 from evonas.run import RunFolder
@@ -196,9 +197,77 @@ def test_sigterm_lets_the_stretch_come_to_its_checkpoint(tmp_path: Path, capsys:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.05)
         reached = True
-        share.checkpoint()
+        share.checkpoint(lambda: None)
     assert reached and caught.value.code == 143
     assert capsys.readouterr().err == f"stopped; go on with `evonas resume {tmp_path}`\n"
+
+
+class EndsAtStep(Slice):
+    """A slice that is asked to end by its `last`-th step, as SIGTERM asks."""
+
+    def __init__(self, last: int | None = None) -> None:
+        super().__init__()
+        self.steps = 0
+        self._last_step = last
+
+    def step(self) -> None:
+        self.steps += 1
+        if self.steps == self._last_step:
+            self.end()
+        super().step()
+
+
+@pytest.fixture(scope="module")
+def all_steps(unbroken: Path, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """Steps of the smallest run at which it can be stopped."""
+    share = EndsAtStep()
+    start(smallest_settings(), tmp_path_factory.mktemp("steps") / "run", Silent(), share=share)
+    return share.steps
+
+
+def stopped_at(step: int, path: Path, *assignments: str) -> int:
+    """Steps of a run that ends at one of them and of its continuation, less one for a stop between two stretches."""
+    first, second = EndsAtStep(step), EndsAtStep()
+    with pytest.raises(Paused):
+        start(smallest_settings(*assignments), path, Silent(), share=first)
+    resume(path, Silent(), share=second)
+    return first.steps + second.steps
+
+
+@pytest.mark.parametrize("tenth", range(10))
+def test_a_run_asked_to_end_at_a_step_goes_on_from_that_step(
+    unbroken: Path, all_steps: int, tmp_path: Path, tenth: int
+) -> None:
+    step = 1 + (2 * tenth + 1) * all_steps // 20
+    assert stopped_at(step, tmp_path / "run") - all_steps in (0, 1), "a step that was kept is not made again"
+    assert compared(tmp_path / "run") == compared(unbroken)
+
+
+@pytest.mark.slow
+def test_a_run_asked_to_end_at_any_step_goes_on_from_that_step(unbroken: Path, all_steps: int, tmp_path: Path) -> None:
+    for step in range(1, all_steps + 1):
+        assert stopped_at(step, tmp_path / str(step)) - all_steps in (0, 1)
+        assert compared(tmp_path / str(step)) == compared(unbroken)
+
+
+def test_fine_tuning_that_ran_away_and_was_then_stopped_goes_back_to_its_own_beginning(tmp_path: Path) -> None:
+    """The state to go back to is that before the phase, whichever process found out."""
+    wild = ("finetune.lr=1e30", "supernet.clip=1e30")
+
+    def told(share: Slice | None, path: Path, new: bool) -> list[str]:
+        reporter = Told()
+        run = start if new else resume
+        arguments = (smallest_settings(*wild), path, reporter) if new else (path, reporter)
+        with pytest.raises((TrainingError, Paused)):
+            run(*arguments, share=share)  # type: ignore[operator]
+        return [line for line in reporter.lines if "of the rate" in line]
+
+    unbroken = EndsAtStep()
+    whole = told(unbroken, tmp_path / "whole", new=True)
+    assert len(whole) == 3
+    at = unbroken.steps - 1  # in the last attempt
+    parts = told(EndsAtStep(at), tmp_path / "parts", new=True) + told(None, tmp_path / "parts", new=False)
+    assert parts == whole
 
 
 @pytest.mark.parametrize("again", [False, True])
