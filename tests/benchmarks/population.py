@@ -1,20 +1,18 @@
 """Measuring a population one by one against measuring it as a tree of prefixes.
 
-    python tests/benchmarks/population.py [--layers 6 8 12 20] [--statistics batch] [--pixels 16] [--images 100]
+    python tests/benchmarks/population.py [--layers 8] [--statistics batch] [--pixels 16] [--images 100]
 
-Populations of 50: random ones, and those of generations 5, 10 and the last of a search on digits in the same space.
+Populations of 50: random ones, and those of generations 5, 10 and the last of a search on digits in a like space, at
+depths of 6, 8, 12 and 20 layers.
 Each line has beside the ratio of the times that of the multiply-adds, which counts no batch norm and no memory traffic.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,23 +20,23 @@ from figures import in_turn, made, noise, prepare, report
 from torch import nn
 
 from evonas.complexity import count
-from evonas.config import MeasureSettings, build, with_assignments
-from evonas.experiment import start
+from evonas.config import MeasureSettings
 from evonas.networks import build_supernet
-from evonas.progress import Silent
 from evonas.spaces.base import Genotype, Space
 from evonas.supernet.measuring import Measurer
 from evonas.supernet.prefix_tree import PrefixTree
 
 STAGES = {6: [2, 2, 2], 8: [2, 3, 3], 12: [4, 4, 4], 20: [6, 7, 7]}
-POPULATION, GENERATIONS = 50, 16
+STRIDES, OPERATIONS = [1, 2, 2], ["skip", "mb3x3", "mb5x6"]
+POPULATION = 50
+LATE = Path(__file__).with_name("populations.json")
 GOALS = {("random", 8): 1.9}
 
 
 def main() -> None:
     """Compare at each depth."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--layers", type=int, nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--layers", type=int, nargs="+", choices=STAGES, default=[8])
     parser.add_argument("--statistics", choices=["batch", "recalibrate", "running"], default="batch")
     for name, value in (("pixels", 16), ("images", 100), ("width", 16), ("threads", 1), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=value)
@@ -50,8 +48,8 @@ def main() -> None:
 
 def compare(layers: int, chosen: argparse.Namespace) -> None:
     """The lines of one depth."""
-    chain = {"layers": STAGES[layers], "strides": [1, 2, 2], "operations": ["skip", "mb3x3", "mb5x6"]}
-    _, space, supernet, arithmetic = made({**chain, "width": chosen.width})
+    chain = {"layers": STAGES[layers], "strides": STRIDES, "operations": OPERATIONS, "width": chosen.width}
+    _, space, supernet, arithmetic = made(chain)
     data = noise(chosen.images, chosen.pixels)
 
     def measurer(shared_mib: int) -> Measurer:
@@ -64,7 +62,7 @@ def compare(layers: int, chosen: argparse.Namespace) -> None:
         return Measurer(supernet, data, settings, arithmetic)
 
     alone, together = measurer(0), measurer(1024)
-    for name, genotypes in populations(space, chain, chosen.seed).items():
+    for name, genotypes in populations(space, layers, chosen.seed).items():
         assert together.measure(genotypes) == alone.measure(genotypes)
         report(
             "population one by one / by the tree",
@@ -81,31 +79,12 @@ def compare(layers: int, chosen: argparse.Namespace) -> None:
         )
 
 
-def populations(space: Space, chain: dict[str, Any], seed: int) -> dict[str, list[Genotype]]:
-    """Different networks, at most 50: drawn, and of three generations of a search."""
+def populations(space: Space, layers: int, seed: int) -> dict[str, list[Genotype]]:
+    """Different networks, at most 50: drawn, and of three generations of a search, from `late_populations.py`."""
     rng = np.random.default_rng(seed)
     drawn = {"random": [space.sample(rng) for _ in range(POPULATION)]}
-    settings = build(
-        with_assignments(
-            {"space": {**chain, "width": 8}, "seed": seed, "threads": 1, "dataset": {"fitness_share": 0.3}},
-            [
-                "supernet.epochs=10",
-                "finetune.epochs=1",
-                f"search.population={POPULATION}",
-                f"search.generations={GENERATIONS}",
-                "retrain.epochs=1",
-                "retrain.references=0",
-            ],
-        )
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "run"
-        start(settings, run, Silent())
-        with (run / "history.csv").open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["origin"] != "final"]
-    for name, generation in (("generation 5", 5), ("generation 10", 10), ("last generation", GENERATIONS - 1)):
-        members = [json.loads(row["genotype"]) for row in rows if int(row["generation"]) == generation]
-        drawn[name] = [tuple(member) for member in members]
+    late = json.loads(LATE.read_text())["populations"][str(layers)]
+    drawn |= {name: [tuple(map(int, genotype)) for genotype in members] for name, members in late.items()}
     return {name: list(dict.fromkeys(genotypes)) for name, genotypes in drawn.items()}
 
 

@@ -1,9 +1,9 @@
 """Minutes to a given quality of ranking: Kendall's tau of an nb-macro supernet over the seconds of its warm-up.
 
-    python tests/benchmarks/ranking.py --data-dir DIR [--epochs 16] [--threads 2] [--genotypes 200] [--set KEY=VALUE]
+    python tests/benchmarks/ranking.py --data-dir DIR [--epochs 16] [--every 2] [--genotypes 200] [--set KEY=VALUE]
 
 DIR: CIFAR-10. The truth is the shipped table of NAS-Bench-Macro. Genotypes drawn uniformly are scored by loss on images
-that train nothing. One JSON line every second epoch; seconds are those of training. The rate falls along a cosine,
+that train nothing. One JSON line every few epochs; seconds are those of training. The rate falls along a cosine,
 which makes the last line the one that counts.
 
 Images are shrunk to 16x16 pixels and not cropped at random, which a few epochs do not gain from.
@@ -30,8 +30,6 @@ from evonas.supernet.measuring import Measurer
 from evonas.supernet.training import SupernetTrainer
 from evonas.table import as_truth, read
 
-EVERY = 2
-
 
 def main() -> None:
     """Train, and score now and then."""
@@ -39,6 +37,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--every", type=int, default=2, metavar="EPOCHS", help="between two lines")
     parser.add_argument("--genotypes", type=int, default=200)
     parser.add_argument("--drawn-from", type=int, default=0, metavar="SEED", help="of the draw of genotypes")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="assignments")
@@ -73,7 +72,7 @@ def main() -> None:
     spent = 0.0
     for epoch in range(chosen.epochs):
         spent += seconds(lambda epoch=epoch: trainer.warm_up_epoch(epoch))  # type: ignore[misc]
-        if (epoch + 1) % EVERY and epoch + 1 < chosen.epochs:
+        if (epoch + 1) % chosen.every and epoch + 1 < chosen.epochs:
             continue
         losses = np.array([loss for _, loss in measurer.measure(genotypes)])
         passes = (epoch + 1) * trainer.steps_per_epoch * settings.supernet.batch_size
