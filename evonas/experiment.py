@@ -27,6 +27,7 @@ from evonas.finalists import Finalists
 from evonas.forecast import Forecaster
 from evonas.history import Row, front_rows, generation_row, measurement_rows, model_rows, read_generations
 from evonas.latency import Latency
+from evonas.laws import require_fitting
 from evonas.networks import Supernet, build_supernet, initialised
 from evonas.plan import ALGORITHMS, algorithm, check, complete, unfair
 from evonas.progress import Reporter, duration
@@ -40,7 +41,7 @@ from evonas.search.fitness import Measurement, knee, pareto_front, ranked, sprea
 from evonas.search.loop import evaluate, search
 from evonas.seeding import Seeds
 from evonas.slices import Interrupted, Slice
-from evonas.spaces import Genotype, Space, build_space
+from evonas.spaces import ChainSpace, Genotype, Space, build_space
 from evonas.stopwatch import Stopwatch, Timed
 from evonas.supernet.measuring import Measurer
 from evonas.supernet.training import SupernetTrainer
@@ -90,6 +91,8 @@ def start(
     settings = effective(settings)
     require_free(out)
     experiment = Experiment(settings, reporter, stopwatch or Stopwatch())  # reads the data before anything is written
+    if isinstance(experiment.space, ChainSpace):
+        require_fitting(experiment.space, experiment.data.shape, len(experiment.data.classes))
     with RunFolder.create(out, settings) as folder:
         reporter.line(f"run folder: {out}")
         return experiment.execute(folder, share)

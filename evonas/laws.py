@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from evonas.complexity import Complexity, Cost, count
+from evonas.errors import ConfigError
 from evonas.networks import Supernet, build_subnet, build_supernet, initialised
 from evonas.networks.chain import ChainSupernet
 from evonas.spaces import ChainSpace, Genotype, Space
@@ -20,6 +21,7 @@ from evonas.supernet.statistics import batch_statistics, running_statistics
 
 RANDOM = 8  # genotypes of the sample that are drawn, beside one for each value of each gene
 IMAGES = 4
+Law = Callable[["Subject"], Iterator[str]]  # how it is broken
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,30 @@ class Subject:
         return torch.randn(IMAGES, *self.shape, generator=torch.Generator().manual_seed(0))
 
 
+def require_fitting(space: ChainSpace, shape: tuple[int, int, int], classes: int) -> None:
+    """Raise ConfigError where the modules of a space do not fit together, or cannot be measured as they are."""
+    subject = Subject(space, shape, classes)
+    for law in (_shapes, _norms):
+        reason = _broken(law, subject)
+        if reason is not None:
+            raise ConfigError(
+                f"the space {space.name} cannot be searched: {reason}; `evonas check-space` tells all of it"
+            )
+
+
 def broken_laws(space: Space, shape: tuple[int, int, int], classes: int) -> Iterator[tuple[str, str | None]]:
     """Each law in words, and how the space breaks it; None where it does not. shape: (C, H, W) of an image."""
     subject = Subject(space, shape, classes)
     for title, law in LAWS.items():
-        try:
-            yield title, next(law(subject), None)
-        except Exception as error:  # the user's own code may raise anything
-            yield title, f"{type(error).__name__}: {' '.join(str(error).split())}"
+        yield title, _broken(law, subject)
+
+
+def _broken(law: Law, subject: Subject) -> str | None:
+    """How a law is broken first; None where it is not."""
+    try:
+        return next(law(subject), None)
+    except Exception as error:  # the user's own code may raise anything
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _coding(subject: Subject) -> Iterator[str]:
@@ -174,7 +192,7 @@ def _short(module: nn.Module) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-LAWS: dict[str, Callable[[Subject], Iterator[str]]] = {
+LAWS: dict[str, Law] = {
     "genotypes are encoded, decoded and described": _coding,
     "operators stay in the space, and mutation gives another network": _operators,
     "every path runs, and the modules of a choice can stand for each other": _shapes,

@@ -355,6 +355,26 @@ def test_a_mistake_in_the_file_is_one_clear_line(file: Path, home: Path, code: s
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (CODE.replace("conv, 4, 8, k, 2", "conv, 5, 8, k, 2"), r"RuntimeError: .* 5 channels, but got 4 channels"),
+        (CODE.replace('"skip": nn.Identity', '"relu": partial(nn.ReLU, inplace=True)'), "block 2: .* input in place"),
+        (CODE.replace("nn.BatchNorm2d(outputs)", "nn.SyncBatchNorm(outputs)"), "statistics"),
+    ],
+)
+def test_modules_that_do_not_fit_are_one_line_before_a_run_begins(
+    file: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str, reason: str
+) -> None:
+    assert code != CODE
+    file.write_text(code)
+    run = tmp_path / "run"
+    assert call("run", "ga", "--space", f"{file}:TinySpace", "--quiet", "--out", run) == 2
+    message = capsys.readouterr().err.strip().splitlines()
+    assert len(message) == 1 and re.search(f"TinySpace cannot be searched: .*{reason}.*check-space", message[0])
+    assert not run.exists()
+
+
 def test_installed_packages_offer_spaces_by_name(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     monkeypatch.syspath_prepend(str(file.parent))
     points = [
