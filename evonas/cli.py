@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import signal
@@ -595,6 +596,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _fail(f"cannot read or write {place}: {error.strerror}; make that possible, or name another place")
     finally:
         signal.signal(signal.SIGTERM, before)
+        gc.freeze()  # else the interpreter's last collections walk through all of torch, for a second or two
     sys.exit(code if isinstance(code, int) else 0)
 
 
