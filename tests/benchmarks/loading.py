@@ -1,6 +1,6 @@
 """Batches of augmented images: torchvision's transforms in a DataLoader against batches from a resident tensor.
 
-    python tests/benchmarks/loading.py [--images 10000] [--batch 96] [--workers 0 2]
+    python tests/benchmarks/loading.py [--images 5000] [--batch 96] [--workers 0 2]
 
 Both crop at random with 4 pixels of padding, flip, and normalise images of 32x32 pixels. The value is images a second
 of ours to theirs; workers of the DataLoader persist, so that their start is not in the time.
@@ -43,7 +43,7 @@ def main() -> None:
     """Compare with each number of workers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2])
-    for name, value in (("images", 10_000), ("batch", 96)):
+    for name, value in (("images", 5_000), ("batch", 96)):
         parser.add_argument(f"--{name}", type=int, default=value)
     chosen = parser.parse_args()
     prepare()
