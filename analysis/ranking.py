@@ -99,17 +99,20 @@ def top(truth: np.ndarray, percent: int) -> np.ndarray:
 
 
 def kendall(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Kendall's tau-b; nan where all scores or all truths are equal."""
+    """Kendall's tau-b of (n,) scores and truths; nan where all scores or all truths are equal."""
     return float(stats.kendalltau(scores, truth, variant="b").statistic) if _differ(scores, truth) else math.nan
 
 
 def spearman(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Spearman's rank correlation; nan where all scores or all truths are equal."""
+    """Spearman's rank correlation of (n,) scores and truths; nan where all scores or all truths are equal."""
     return float(stats.spearmanr(scores, truth).statistic) if _differ(scores, truth) else math.nan
 
 
 def precision(scores: np.ndarray, truth: np.ndarray, k: int) -> float:
-    """Expected share of the k best by score that are among the k best by truth, or tie with the last of those."""
+    """Expected share, 0 to 1, of the k best by score that are among the k best by truth, or tie with the last of them.
+
+    scores, truth: (n,), finite, higher is better. Ties in the score count by chance.
+    """
     good = truth >= _kth_best(truth, k)
     border = _kth_best(scores, k)
     above = scores > border
@@ -118,7 +121,7 @@ def precision(scores: np.ndarray, truth: np.ndarray, k: int) -> float:
 
 
 def expected_best(scores: np.ndarray, values: np.ndarray, k: int) -> float:
-    """Expected maximum of `values` over the k best by score (all where there are fewer than k)."""
+    """Expected maximum of `values` (n,) over the k best by score (n,), ties by chance; all where n is below k."""
     k = min(k, len(scores))
     border = _kth_best(scores, k)
     above = values[scores > border]

@@ -108,7 +108,7 @@ class Run:
         return number(look(self.result, *keys))
 
     def setting(self, *keys: str) -> float:
-        """A number of config.yaml by its keys; nan where there is none."""
+        """A number of config.yaml by its keys, as in setting("retrain", "epochs"); nan where there is none."""
         return number(look(self.settings, *keys))
 
     @property

@@ -103,7 +103,8 @@ def resume(
 ) -> dict[str, Any]:
     """Go on with an unfinished run from its last checkpoint; returns what result.json holds.
 
-    share: how much of it this process does; None: all that is left. Raises Paused where there is more to do.
+    share: how much of it this process does; None: all that is left. Raises RunError for a folder that is no run, is in
+    use or is damaged, TrainingError for training that runs away; Paused where there is more to do.
     """
     with RunFolder.open(path) as folder:
         settings = effective(check(folder.settings().model_dump(mode="json")))

@@ -74,7 +74,10 @@ def start(
 def resume(
     path: Path, reporter: Reporter, stopwatch: Stopwatch | None = None, share: Slice | None = None
 ) -> dict[str, Any]:
-    """Do a stopped run again, to the end that it would have had; returns what result.json holds. It is one piece."""
+    """Do a stopped run again, to the end that it would have had; returns what result.json holds. It is one piece.
+
+    Raises RunError for a folder that is no run or is in use, TableError for a table that cannot be used any more.
+    """
     with RunFolder.open(path) as folder:
         settings = effective(check(folder.settings().model_dump(mode="json")))
         folder.latest()  # cuts what the stopped process had written

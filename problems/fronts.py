@@ -26,13 +26,14 @@ def hypervolume(values: np.ndarray, bounds: Sequence[tuple[float, float]]) -> fl
 def inverted_distance(values: np.ndarray, true: np.ndarray, bounds: Sequence[tuple[float, float]]) -> float:
     """Inverted generational distance: mean distance of the points of the `true` front to the nearest of `values`.
 
-    values (n, k), n at least 1, and true (m, k) in the box of `bounds` scaled to sides of 1; 0 is perfect.
+    values (n, k), n at least 1, and true (m, k), minimised, are scaled so that the box of `bounds` has sides of 1; 0 is
+    perfect.
     """
     return float(IGD(_scaled(true, bounds))(_scaled(values, bounds)))
 
 
 def non_dominated(values: np.ndarray) -> np.ndarray:
-    """Rows of (n, k) minimised values that no other row dominates, shape (m,), in order; of any number of rows."""
+    """Row numbers, rising, of those of (n, k) minimised values that no other row dominates; shape (m,), n may be 0."""
     return np.sort(NonDominatedSorting().do(values, only_non_dominated_front=True))
 
 
@@ -42,7 +43,10 @@ def _scaled(values: np.ndarray, bounds: Sequence[tuple[float, float]]) -> np.nda
 
 
 def measured_hypervolume(measured: Sequence[Measurement], bounds: Sequence[tuple[float, float]]) -> float | None:
-    """That of the measurements that keep the limits; None where there is one objective. One state, one protocol."""
+    """The `hypervolume` of the measurements that keep the limits, 0 to 1; None where there is one objective.
+
+    bounds: as for `hypervolume`. Raises StaleFitnessError for measurements of several states or protocols.
+    """
     require_comparable(measured)
     if len(bounds) < 2:
         return None

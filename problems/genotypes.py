@@ -22,7 +22,10 @@ class GenotypeProblem(Variables):
         self.space = space
 
     def violations(self, costs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The constraints of n networks from their costs, each (n,); shape (n, limits), above zero where broken."""
+        """The constraints of n networks from their costs, each (n,) in the unit of its limit.
+
+        Shape (n, limits), cost / limit - 1: above zero where broken. `costs` has all names of `limits`.
+        """
         rows = len(next(iter(costs.values())))
         columns = [np.asarray(costs[name], float) / limit - 1.0 for name, limit in self.limits.items()]
         return np.column_stack(columns) if columns else np.zeros((rows, 0))

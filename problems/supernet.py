@@ -44,7 +44,10 @@ class SupernetProblem(GenotypeProblem):
         limits: Mapping[str, float] | None = None,
         latency: Latency | None = None,
     ) -> None:
-        """latency: for the objective or limit latency_ms."""
+        """objectives: of error, loss, params, flops and latency_ms. generations: those that the fine-tuning is spread over.
+
+        limits: the most that a network may cost, by name. latency: for the objective or limit latency_ms.
+        """
         super().__init__(space, len(objectives), limits)
         self.objectives = tuple(objectives)
         self.state = 0
@@ -83,7 +86,10 @@ class SupernetProblem(GenotypeProblem):
         return [known[name] for name in self.objectives]
 
     def adapt(self, population: Sequence[Genotype]) -> None:
-        """Fine-tune the supernet on the region of a population: a new state, on which nothing is measured yet."""
+        """Fine-tune the supernet on the region of a population: a new state, on which nothing is measured yet.
+
+        The first call trains nothing. Raises TrainingError where the training runs away at every rate that is tried.
+        """
         phase = self._adapted - 1
         self._adapted += 1
         if phase < 0 or not self._trainer.finetune.enabled:
@@ -117,7 +123,7 @@ class SupernetProblem(GenotypeProblem):
             out["G"] = self.violations(out)
 
     def costs(self, genotype: Genotype) -> dict[str, float]:
-        """What a network costs, by the names of the limits."""
+        """What a network costs, by the names of the limits: params, flops (multiply-adds), and latency_ms where wanted."""
         cost = self._complexity.of(genotype)
         timed = {} if self._latency is None else {"latency_ms": self._latency.of(genotype)}
         return {"params": float(cost.params), "flops": float(cost.flops), **timed}

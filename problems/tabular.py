@@ -125,13 +125,16 @@ class TabularProblem(GenotypeProblem):
         return values
 
     def costs(self, genotype: Genotype) -> dict[str, float]:
-        """What a network costs, by the names of the limits."""
+        """What a network costs: params and flops (multiply-adds).
+
+        Raises TableError where the table has no column of one, and the space does not count it.
+        """
         row = self.table.row(genotype, self.space)
         counted = dict(zip(COSTS, self._counted(genotype), strict=True)) if set(COSTS) - set(self._columns) else {}
         return {name: float(self._columns[name][row] if name in self._columns else counted[name]) for name in COSTS}
 
     def lowest_costs(self) -> dict[str, float]:
-        """The least that a valid network of the table costs, each by itself."""
+        """The least that a valid network of the table costs, each by itself. Raises TableError as `costs` does."""
         costs = [self.costs(genotype) for genotype in self.table.genotypes if self.space.is_valid(genotype)]
         return {name: min(cost[name] for cost in costs) for name in COSTS}
 
