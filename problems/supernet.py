@@ -44,7 +44,7 @@ class SupernetProblem(GenotypeProblem):
         limits: Mapping[str, float] | None = None,
         latency: Latency | None = None,
     ) -> None:
-        """objectives: of error, loss, params, flops and latency_ms. generations: those that the fine-tuning is spread over.
+        """objectives: of error, loss, params, flops and latency_ms. generations: over which fine-tuning is spread.
 
         limits: the most that a network may cost, by name. latency: for the objective or limit latency_ms.
         """
@@ -123,7 +123,7 @@ class SupernetProblem(GenotypeProblem):
             out["G"] = self.violations(out)
 
     def costs(self, genotype: Genotype) -> dict[str, float]:
-        """What a network costs, by the names of the limits: params, flops (multiply-adds), and latency_ms where wanted."""
+        """What a network costs: params, flops (multiply-adds), and latency_ms where it is wanted."""
         cost = self._complexity.of(genotype)
         timed = {} if self._latency is None else {"latency_ms": self._latency.of(genotype)}
         return {"params": float(cost.params), "flops": float(cost.flops), **timed}
