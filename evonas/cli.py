@@ -23,7 +23,32 @@ GRACE = 20.0  # seconds from SIGTERM to the end, which a stretch of work has to 
 STARTED = time.perf_counter()
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not export it, and has two homes for it
 
+# Below the pages of help; a line of \b alone keeps the lines of a paragraph.
+START = """\b
+evonas run ga               search on handwritten digits, in minutes
+evonas show runs/ga-digits-0
+evonas COMMAND --help       what a command takes
+
+Exit codes: 0 done, 2 a mistake in what was given, 75 more to do (--max-seconds), 130 Ctrl-C, 143 SIGTERM, 1 a defect of
+evonas."""
+RUNS = """\b
+evonas run ga --dataset imagefolder --config imagefolder-small --data-dir DIR
+evonas run nsga2 --set problem.objectives=[loss,params] --set problem.limits.flops=1e6
+evonas run ga --table nb-macro --seed 1
+evonas run --config RUN/config.yaml --out COPY
+
+Settings come from --config, else from the shipped file of --dataset, else of digits; then the options, then --set.
+`evonas spaces` and the shipped files say which keys there are. A stopped run goes on by `evonas resume RUN`."""
+RETRAININGS = """\b
+evonas retrain pc-darts --dataset cifar10
+evonas retrain RUN --top 3 --set retrain.seeds=3
+evonas retrain '[0, 1, 2, 0, 0, 0]'"""
+ABLATIONS = """\b
+evonas ablate --table nb-macro --seeds 20 --set search.evaluations=100
+evonas ablate --config ablation-digits --seeds 4 --supernets 2 --arms no-finetune,uniform"""
+
 app = typer.Typer(
+    epilog=START,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -66,16 +91,19 @@ TableFile = Annotated[
 Config = Annotated[
     str | None, typer.Option(metavar="FILE", help="Settings file, or the name of a shipped one (digits, ...).")
 ]
+OutRun = Annotated[
+    Path | None, typer.Option(metavar="RUN", help="New folder of the run; default: runs/ALGORITHM-DATASET-SEED.")
+]
 MaxSeconds = Annotated[
     float | None,
     typer.Option(min=0, metavar="N", help="Stop at a checkpoint before N seconds are over, with exit code 75."),
 ]
 Assign = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as search.population=16.")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, as search.population=16; repeatable.")
 ]
 
 
-@app.command("run")
+@app.command("run", epilog=RUNS)
 def run_command(
     algorithm: Annotated[
         str | None, typer.Argument(metavar="[ALGORITHM]", help="ga, nsga2, nsga3, sms-emoa, random or aging.")
@@ -89,9 +117,13 @@ def run_command(
     init: Annotated[
         str | None, typer.Option(metavar="FILE", help="Begin with these genotypes: a CSV file, or the front of a RUN.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of every random draw.")] = None,
-    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="RUN", help="New folder of the run.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of every random draw; default: the settings'.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute; default: the settings'.")
+    ] = None,
+    out: OutRun = None,
     max_seconds: MaxSeconds = None,
     quiet: Quiet = False,
 ) -> None:
@@ -111,7 +143,7 @@ def run_command(
     _carry_out(folder, settings, max_seconds, quiet, new=True)
 
 
-@app.command("retrain")
+@app.command("retrain", epilog=RETRAININGS, short_help="Train given networks from scratch.")
 def retrain_command(
     what: Annotated[
         str,
@@ -123,9 +155,13 @@ def retrain_command(
     space: SpaceName = None,
     config: Config = None,
     assign: Assign = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of every random draw.")] = None,
-    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="RUN", help="New folder of the run.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of every random draw; default: the settings'.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute; default: the settings'.")
+    ] = None,
+    out: OutRun = None,
     max_seconds: MaxSeconds = None,
     quiet: Quiet = False,
 ) -> None:
@@ -171,7 +207,7 @@ def resume_command(run: Run, max_seconds: MaxSeconds = None, quiet: Quiet = Fals
     _carry_out(run, build(read_yaml(run / "config.yaml")), max_seconds, quiet, new=False)
 
 
-@app.command("show")
+@app.command("show", short_help="Show generations, result and network in text.")
 def show_command(run: Run, quiet: Quiet = False) -> None:
     """Show a run: its generations, its result, and the best network drawn in text."""
     from rich.console import Console
@@ -181,10 +217,10 @@ def show_command(run: Run, quiet: Quiet = False) -> None:
     show(run, Console(no_color=quiet))
 
 
-@app.command("export")
+@app.command("export", short_help="Write the network found for use elsewhere.")
 def export_command(
     run: Run,
-    kind: Annotated[str, typer.Option("--format", metavar="safetensors|onnx|torch-export", help="Of the file.")],
+    kind: Annotated[str, typer.Option("--format", metavar="safetensors|onnx|torch-export", help="What to write.")],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="New file; default: RUN/export/model.*, replaced.")
     ] = None,
@@ -198,10 +234,10 @@ def export_command(
     typer.echo(f"{file} ({file.stat().st_size:,} bytes), described in {card}")
 
 
-@app.command("predict")
+@app.command("predict", short_help="Class and probability of images.")
 def predict_command(
     run: Run,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, of any size.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files, of any size.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all probabilities.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -216,7 +252,7 @@ def predict_command(
         typer.echo(json.dumps(about) if as_json else line)
 
 
-@app.command("correlate")
+@app.command("correlate", short_help="Rank correlation of a supernet with a table of truth.")
 def correlate_command(
     run: Run,
     table: Annotated[
@@ -250,7 +286,7 @@ def correlate_command(
     _print_correlation(run, reports.correlate(run, against, beside))
 
 
-@app.command("ablate")
+@app.command("ablate", epilog=ABLATIONS, short_help="Change one decision at a time, in paired seeds.")
 def ablate_command(
     dataset: Dataset = None,
     data_dir: DataDir = None,
@@ -298,7 +334,7 @@ Peers = Annotated[
 ]
 
 
-@app.command("tables")
+@app.command("tables", short_help="Compare runs with published methods.")
 def tables_command(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the tables.")],
     runs: Runs = None,
@@ -319,7 +355,7 @@ def tables_command(
     typer.echo(f"all of it is in {out}: cifar10, cifar100 and summary, each as .csv, .md, .tex and .html")
 
 
-@app.command("plots")
+@app.command("plots", short_help="Plot published methods and runs.")
 def plots_command(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the plots.")],
     runs: Runs = None,
@@ -340,7 +376,7 @@ def plots_command(
     typer.echo(f"{len(figures)} plots are in {out}, each as .svg and .png")
 
 
-@app.command("report")
+@app.command("report", short_help="Show a run as one HTML page.")
 def report_command(
     run: Run,
     out: Annotated[
@@ -371,7 +407,7 @@ def datasets_command(quiet: Quiet = False) -> None:
         typer.echo(f"{name:<15} {spec.title}")
 
 
-@app.command("spaces")
+@app.command("spaces", short_help="List the search spaces and their settings.")
 def spaces_command(quiet: Quiet = False) -> None:
     """List the search spaces, with their default size and settings."""
     from evonas.config import SPACE_SETTINGS, entry_points_of_spaces
@@ -390,7 +426,7 @@ def spaces_command(quiet: Quiet = False) -> None:
         typer.echo(f"{name}: of an installed package; `evonas check-space {name}` tells whether it keeps the laws.")
 
 
-@app.command("check-space")
+@app.command("check-space", short_help="Check a space against the laws of spaces.")
 def check_space_command(
     space: Annotated[str, typer.Argument(metavar="SPACE", help="FILE.py:Class, or a name of `evonas spaces`.")],
     channels: Annotated[int, typer.Option(min=1, metavar="N", help="Channels of an image.")] = 3,

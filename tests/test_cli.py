@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -10,13 +12,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+import typer
 from tests_support import TINY
 
 from evonas import __version__
-from evonas.cli import default_out, main
+from evonas.cli import app, default_out, main
+from evonas.config import build, with_assignments
 
 SETS = [word for assignment in TINY for word in ("--set", assignment)]
 ROOT = Path(__file__).parent.parent
@@ -337,3 +341,24 @@ def test_a_table_run_has_no_supernet_to_correlate(here: Callable[..., Answer]) -
     assert here("run", "ga", "--table", "nb-macro", "--set", "search.evaluations=20", "--out", "a").returncode == 0
     answer = here("correlate", "a", "--table", "nb-macro")
     assert answer.returncode == 2 and "a searched a table and has no supernet" in answer.stderr
+
+
+@pytest.mark.parametrize("name", ["run", "retrain", "ablate"])
+def test_the_examples_below_a_page_of_help_are_commands(name: str) -> None:
+    group: Any = typer.main.get_command(app)
+    command = group.commands[name]
+    examples = re.findall(rf"^evonas {name} (.+)$", command.epilog, flags=re.MULTILINE)
+    assert len(examples) >= 2
+    for example in examples:
+        command.make_context(name, shlex.split(example))  # raises where an option is unknown
+        for assignment in re.findall(r"--set (\S+)", example):
+            build(with_assignments({"table": {"file": "nb-macro"}}, [assignment]))
+
+
+def test_the_shell_completes_commands_and_options() -> None:
+    for words, expected in (("evonas ru", "run"), ("evonas run --data", "--dataset")):
+        asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), "_EVONAS_COMPLETE": "complete_bash"}
+        found = subprocess.run(
+            [sys.executable, "-m", "evonas"], env={**os.environ, **asked}, capture_output=True, text=True
+        )
+        assert expected in found.stdout.split(), found.stderr
