@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -84,6 +85,19 @@ def test_every_command_is_on_its_page_with_its_options(hooks: ModuleType) -> Non
         for parameter in command.params:
             words = (*parameter.opts, parameter.metavar or "")
             assert any(word.strip("[]") in text for word in words if word), (name, parameter.name)
+
+
+@pytest.mark.parametrize("page", [TOP / "README.md", *DOCS.rglob("*.md")], ids=lambda page: page.name)
+def test_every_command_on_a_page_is_one_with_options_that_there_are(page: Path) -> None:
+    group: Any = typer.main.get_command(app)
+    for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE):
+        for words in (shlex.split(line, comments=True) for line in block.replace("\\\n", " ").splitlines()):
+            if words[:1] != ["evonas"] or words[1].startswith("--"):
+                continue
+            given = [
+                re.sub(r"[\[\]]|\.\.\.", "", word) if word.isupper() or "..." in word else word for word in words[2:]
+            ]
+            group.commands[words[1]].make_context(words[1], given)  # raises where an option is unknown
 
 
 @pytest.mark.slow
