@@ -223,7 +223,7 @@ def alone(run: Run) -> RunGroup:
 
 
 def _without_seed(run: Run) -> dict[str, Any]:
-    return {key: value for key, value in run.settings.items() if key != "seed"}
+    return {key: value for key, value in run.settings.items() if key not in ("seed", "log")}
 
 
 def _label(run: Run, unique: bool) -> str:

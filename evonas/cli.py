@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import json
+import logging
 import signal
 import sys
 import time
@@ -49,6 +50,15 @@ class Terminated(BaseException):
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
+
+
+class _OnStderr(logging.Handler):
+    """Prints what the library tells."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line, whatever the message holds."""
+        sys.stderr.write(printable(record.getMessage()) + "\n")
+        sys.stderr.flush()
 
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="Few plain lines instead of bars.")]
@@ -579,6 +589,10 @@ def _print_summary(folder: Path, result: dict[str, Any]) -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point: exit codes 0 done, 2 the user's mistake, 75 more to do, 130 Ctrl-C, 143 SIGTERM, 1 our defect."""
     before = signal.signal(signal.SIGTERM, _terminate)
+    logger, printing = logging.getLogger("evonas"), _OnStderr()
+    level = logger.level
+    logger.addHandler(printing)
+    logger.setLevel(logging.INFO)
     try:
         code = app(arguments, standalone_mode=False, prog_name="evonas")
     except EvonasError as error:
@@ -597,6 +611,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     finally:
         signal.signal(signal.SIGTERM, before)
         gc.freeze()  # else the interpreter's last collections walk through all of torch, for a second or two
+        logger.removeHandler(printing)
+        logger.setLevel(level)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -458,6 +458,16 @@ class RetrainSettings(Model):
     )
 
 
+class LogSettings(Model):
+    """Where a run tells what it does, beside the terminal; nothing of the run depends on it."""
+
+    tensorboard: bool = Field(False, description="true: curves and pictures in RUN/tensorboard (extra tensorboard)")
+    mlflow: bool = Field(
+        False, description="true: MLflow's store RUN/mlruns, or MLFLOW_TRACKING_URI where that is set (extra mlflow)"
+    )
+    jsonl: bool = Field(False, description="true: RUN/log.jsonl, a JSON object a line")
+
+
 class Settings(Model):
     """Everything that decides a run. RUN/config.yaml holds one, complete."""
 
@@ -487,6 +497,7 @@ class Settings(Model):
     audit: AuditSettings = AuditSettings()  # type: ignore[call-arg]
     final: FinalSettings = FinalSettings()  # type: ignore[call-arg]
     retrain: RetrainSettings = RetrainSettings()  # type: ignore[call-arg]
+    log: LogSettings = LogSettings()  # type: ignore[call-arg]
 
     @model_validator(mode="after")
     def _objectives_known(self) -> Settings:

@@ -78,6 +78,11 @@ def generation_row(
     }
 
 
+def figures_of(row: Row) -> dict[str, float]:
+    """The numbers of a row of generations.csv that are worth a curve."""
+    return {name: float(str(row[name])) for name in ("best", "median", "hypervolume", "seconds") if row[name] != ""}
+
+
 def read_generations(
     rows: Sequence[Mapping[str, str]],
     objectives: Sequence[str],

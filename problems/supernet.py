@@ -50,6 +50,7 @@ class SupernetProblem(GenotypeProblem):
         self.state = 0
         self.generations = generations
         self.progress = progress
+        self.tuned: dict[str, float] = {}  # mean loss in nats and first rate of the last fine-tuning phase, by name
         self._adapted = 0
         self._untrained: int | None = None  # the phase whose candidates are trained one by one as they are measured
         self._trainer = trainer
@@ -92,7 +93,9 @@ class SupernetProblem(GenotypeProblem):
         if self._trainer.finetune.when == "candidate":
             self._untrained = phase
         else:
-            self._trainer.fine_tune(population, phase, self.generations - 1, self.progress)
+            phases = self.generations - 1
+            loss = self._trainer.fine_tune(population, phase, phases, self.progress)
+            self.tuned = {"finetune_loss": loss, "finetune_lr": self._trainer.fine_tune_rate(phase, phases)}
         self.state += 1
 
     def is_measured(self, genotype: Genotype) -> bool:

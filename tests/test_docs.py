@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 import shlex
 from pathlib import Path
@@ -14,6 +16,7 @@ from tests_support import TINY
 from evonas import plan
 from evonas.cli import main
 from evonas.data import ImageData
+from evonas.progress import Reporter
 
 DOCS = Path(__file__).parent.parent / "docs"
 # In the other layout torch 2.14 crashes in the backward pass of strided 1x1 convolutions of a few channels.
@@ -80,3 +83,20 @@ def test_the_commands_and_the_code_on_extending_run(tmp_path: Path, monkeypatch:
     exec(algorithm, names)
     assert names["result"]["algorithm"] == "spea2"
     assert names["result"]["front"]["hypervolume_ratio"] > 0.9
+
+
+def test_the_commands_and_the_code_on_logging_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging, "basicConfig", lambda level: None)  # the handlers are pytest's
+    for arguments in commands("logging.md"):
+        call(arguments)
+    assert {"tensorboard", "mlruns", "log.jsonl"} < {path.name for path in Path("runs/logged").iterdir()}
+    read, logger = blocks("logging.md", "python")
+    capsys.readouterr()
+    names: dict[str, Any] = {}
+    exec(read, names)
+    exec(logger, names)
+    assert len(json.loads(capsys.readouterr().out)) == 3
+    assert isinstance(names["reporter"], Reporter)
