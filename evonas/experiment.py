@@ -38,7 +38,8 @@ from evonas.latency import Latency
 from evonas.laws import require_fitting
 from evonas.logs import Noted, opened, require_packages
 from evonas.networks import Supernet, build_supernet, initialised
-from evonas.plan import ALGORITHMS, algorithm, check, complete, unfair
+from evonas.objectives import build_objectives
+from evonas.plan import algorithm, check, complete, unfair
 from evonas.progress import Reporter, duration
 from evonas.result import common, front_result, named
 from evonas.retrain import ScratchTraining
@@ -217,15 +218,15 @@ class Experiment:
             progress=lambda steps: self.share.step(),
             limits=settings.problem.limits.given(),
             latency=self.latency,
+            functions=build_objectives(settings.problem, self.space, self.data.shape, len(self.data.classes)),
         )
-        kind = ALGORITHMS[settings.search.algorithm]
         self.audit = None
         if settings.audit.table is not None:
             self.audit = Audit(self.space, measurer, self.complexity, settings.audit, _truth(settings, self.space))
         source = warmed_up or settings.supernet.source
         self.warmed_up = None if source is None else load_warmed_up(Path(source), settings, self.data.digest)
         self.algorithm = algorithm(settings, self.space, self.problem, self.seeds)
-        self.rounds = kind.rounds(settings.search)
+        self.rounds = self.algorithm.rounds(settings.search)
         self.chosen = genotypes(self.space, settings.retrain.genotypes or ())
         self.phase = "warmup"
         self.epoch = 0

@@ -93,7 +93,7 @@ def read_generations(
     """The measurements of the first `generations` generations, from the rows of history.csv."""
     read: list[list[Measurement]] = [[] for _ in range(generations)]
     for row in rows:
-        details = {name: float(row[name]) for name in (*FIGURES, "latency_ms") if name in row}
+        details = {name: float(row[name]) for name in (*FIGURES, "latency_ms", *objectives) if name in row}
         values = tuple(details[name] for name in objectives)
         genotype = tuple(json.loads(row["genotype"]))
         violations = tuple(details[name] / limit - 1.0 for name, limit in limits.items())

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evonas.config import Settings
+from evonas.config import Settings, short_name
 from evonas.logs.base import Log, final_figures
 from evonas.run import LOG
 
@@ -22,7 +22,9 @@ class JsonLines(Log):
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._file = (folder / LOG).open("a", encoding="utf-8")
-        self._write("begin", algorithm=settings.search.algorithm, dataset=settings.dataset.name, seed=settings.seed)
+        self._write(
+            "begin", algorithm=short_name(settings.search.algorithm), dataset=settings.dataset.name, seed=settings.seed
+        )
 
     def _write(self, event: str, **fields: Any) -> None:
         told = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields}
