@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.run_files import TABLES, look, number, read_result, read_settings, read_table
-from evonas.config import read_yaml, shipped
+from evonas.config import read_yaml, shipped, short_name
 from evonas.datasets import DATASETS
 from evonas.errors import AnalysisError
 from evonas.stored import require_known_format
@@ -64,7 +64,7 @@ class Run:
         """Name of the algorithm, `retrain` where it searched nothing, empty where no file tells it."""
         if not self.searched:
             return "retrain"
-        return str(look(self.settings, "search", "algorithm") or self.result.get("algorithm") or "")
+        return short_name(str(look(self.settings, "search", "algorithm") or self.result.get("algorithm") or ""))
 
     @property
     def searched(self) -> bool:
@@ -223,7 +223,7 @@ def alone(run: Run) -> RunGroup:
 
 
 def _without_seed(run: Run) -> dict[str, Any]:
-    return {key: value for key, value in run.settings.items() if key != "seed"}
+    return {key: value for key, value in run.settings.items() if key not in ("seed", "log")}
 
 
 def _label(run: Run, unique: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import json
+import logging
 import signal
 import sys
 import time
@@ -15,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from evonas import __version__
-from evonas.config import Settings, parse_yaml, read_yaml, shipped, shipped_folders, with_assignments
+from evonas.config import Settings, parse_yaml, read_yaml, shipped, shipped_folders, short_name, with_assignments
 from evonas.errors import ConfigError, EvonasError, Paused, nearest, printable
 from evonas.slices import Slice
 
@@ -76,6 +77,15 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
+class _OnStderr(logging.Handler):
+    """Prints what the library tells."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line, whatever the message holds."""
+        sys.stderr.write(printable(record.getMessage()) + "\n")
+        sys.stderr.flush()
+
+
 Quiet = Annotated[bool, typer.Option("--quiet", help="Few plain lines instead of bars.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 Dataset = Annotated[str | None, typer.Option(metavar="NAME", help="A data set of `evonas datasets`.")]
@@ -106,7 +116,10 @@ Assign = Annotated[
 @app.command("run", epilog=RUNS)
 def run_command(
     algorithm: Annotated[
-        str | None, typer.Argument(metavar="[ALGORITHM]", help="ga, nsga2, nsga3, sms-emoa, random or aging.")
+        str | None,
+        typer.Argument(
+            metavar="[ALGORITHM]", help="ga, nsga2, nsga3, sms-emoa, random, aging, or FILE.py:NAME of your own."
+        ),
     ] = None,
     dataset: Dataset = None,
     data_dir: DataDir = None,
@@ -410,7 +423,7 @@ def datasets_command(quiet: Quiet = False) -> None:
 @app.command("spaces", short_help="List the search spaces and their settings.")
 def spaces_command(quiet: Quiet = False) -> None:
     """List the search spaces, with their default size and settings."""
-    from evonas.config import SPACE_SETTINGS, entry_points_of_spaces
+    from evonas.config import SPACE_SETTINGS, entry_points_of
     from evonas.spaces import SPACES, build_space
 
     for name, settings_type in SPACE_SETTINGS.items():
@@ -422,8 +435,22 @@ def spaces_command(quiet: Quiet = False) -> None:
             if key != "name":
                 typer.echo(f"  space.{key} = {getattr(settings, key)}: {field.description}")
 
-    for name in entry_points_of_spaces():
+    for name in entry_points_of("evonas.spaces"):
         typer.echo(f"{name}: of an installed package; `evonas check-space {name}` tells whether it keeps the laws.")
+
+
+@app.command("trust", short_help="Let runs on this machine run a file of code.")
+def trust_command(
+    code: Annotated[str, typer.Argument(metavar="FILE.py:NAME", help="Code that a run's config.yaml names.")],
+    quiet: Quiet = False,
+) -> None:
+    """Let runs on this machine run a file with a space, an objective or an algorithm, as it is now."""
+    from evonas.config import OWN_CODE
+    from evonas.own_code import trust
+
+    if OWN_CODE.fullmatch(code) is None:
+        raise ConfigError(f"{code!r} names no code; expected FILE.py:NAME")
+    typer.echo(f"{trust(code)} is run from now on where settings name it")
 
 
 @app.command("check-space", short_help="Check a space against the laws of spaces.")
@@ -437,8 +464,8 @@ def check_space_command(
     """Check a space against the laws that every space keeps: operators, supernet, subnet and costs fit together."""
     from evonas.config import build
     from evonas.laws import broken_laws
+    from evonas.own_code import trust
     from evonas.spaces import build_space
-    from evonas.spaces.own import trust
 
     built = build_space(build({"space": {"name": trust(space)}}).space)
     broken = 0
@@ -473,8 +500,12 @@ def _settings_data(
     assign: list[str] | None,
 ) -> dict[str, Any]:
     """The settings that the options describe, as plain data: a file, then options, then assignments."""
-    from evonas.spaces.own import trust
+    from evonas.own_code import trust
 
+    for key, value in [*more, *(_assigned(part) for part in assign or ())]:
+        if key in ("search.algorithm", "problem.objectives"):  # the user has named these files himself
+            for name in value if isinstance(value, list) else [value]:
+                trust(str(name))
     data = read_yaml(_base_file(config, dataset, table))
     if config is None and any(part.startswith("search.generations=") for part in assign or ()):
         _put(data, "search.evaluations", None)  # a number of generations that is asked for is not cut by a default
@@ -488,6 +519,12 @@ def _settings_data(
         if value is not None:
             _put(data, key, value)
     return with_assignments(data, [*([f"space.name={trust(space)}"] if space is not None else []), *(assign or [])])
+
+
+def _assigned(assignment: str) -> tuple[str, Any]:
+    """Key and value of a --set; what is no assignment is told when it is put in."""
+    key, _, value = assignment.partition("=")
+    return key.strip(), parse_yaml(value, f"--set {key}")
 
 
 def _put(data: dict[str, Any], key: str, value: object) -> None:
@@ -517,7 +554,7 @@ def _base_file(config: str | None, dataset: str | None, table: str | None) -> Pa
 
 def default_out(algorithm: str, dataset: str, seed: int) -> Path:
     """runs/<algorithm>-<dataset>-<seed>, with -2, -3 ... where that exists."""
-    base = Path("runs") / f"{algorithm}-{dataset}-{seed}"
+    base = Path("runs") / f"{short_name(algorithm)}-{dataset}-{seed}"
     path, number = base, 2
     while path.exists():
         path, number = base.with_name(f"{base.name}-{number}"), number + 1
@@ -615,6 +652,10 @@ def _print_summary(folder: Path, result: dict[str, Any]) -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point: exit codes 0 done, 2 the user's mistake, 75 more to do, 130 Ctrl-C, 143 SIGTERM, 1 our defect."""
     before = signal.signal(signal.SIGTERM, _terminate)
+    logger, printing = logging.getLogger("evonas"), _OnStderr()
+    level = logger.level
+    logger.addHandler(printing)
+    logger.setLevel(logging.INFO)
     try:
         code = app(arguments, standalone_mode=False, prog_name="evonas")
     except EvonasError as error:
@@ -633,6 +674,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     finally:
         signal.signal(signal.SIGTERM, before)
         gc.freeze()  # else the interpreter's last collections walk through all of torch, for a second or two
+        logger.removeHandler(printing)
+        logger.setLevel(level)
     sys.exit(code if isinstance(code, int) else 0)
 
 

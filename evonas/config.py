@@ -158,7 +158,7 @@ class OwnSpaceSettings(SpaceSettings):
     sha256: str | None = Field(None, description="of the file; null: of the file as it is when the run starts")
 
 
-OWN_SPACE = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")
+OWN_CODE = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")
 OPERATION = re.compile(
     r"(?P<kind>conv|sep|maxpool|avgpool)(?P<kernel>[13579])|(?P<mb>mb)(?P<mbkernel>[3579])x(?P<expansion>[1-9])|skip"
 )
@@ -172,9 +172,15 @@ SPACE_SETTINGS: dict[str, type[SpaceSettings]] = {
 }
 
 
-def entry_points_of_spaces() -> dict[str, EntryPoint]:
-    """Spaces of installed packages by name; nothing is imported."""
-    return {point.name: point for point in entry_points(group="evonas.spaces")}
+def entry_points_of(group: str) -> dict[str, EntryPoint]:
+    """What installed packages offer in a group (evonas.spaces, .objectives, .algorithms); nothing is imported."""
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def short_name(name: str) -> str:
+    """NAME of FILE.py:NAME; another name as it is."""
+    match = OWN_CODE.fullmatch(name)
+    return match["name"] if match else name
 
 
 def _space(value: object) -> object:
@@ -183,7 +189,7 @@ def _space(value: object) -> object:
     name = value.get("name", "single-path")
     if isinstance(name, str) and name in SPACE_SETTINGS:
         return SPACE_SETTINGS[name].model_validate(dict(value))
-    if isinstance(name, str) and (OWN_SPACE.fullmatch(name) or name in entry_points_of_spaces()):
+    if isinstance(name, str) and (OWN_CODE.fullmatch(name) or name in entry_points_of("evonas.spaces")):
         return OwnSpaceSettings.model_validate(dict(value))
     raise ValueError(f"{name!r} is no search space{nearest(str(name), SPACE_SETTINGS)}, or FILE.py:Class of your own")
 
@@ -260,7 +266,8 @@ class MeasureSettings(Model):
 class SearchSettings(Model):
     """The evolutionary search."""
 
-    algorithm: str = Field("ga", description="ga, nsga2, nsga3, sms-emoa, random or aging")
+    algorithm: str = Field("ga", description="ga, nsga2, nsga3, sms-emoa, random, aging, or FILE.py:NAME of your own")
+    sha256: str | None = Field(None, description="of that file; null: of the file as it is when the run starts")
     population: Annotated[Whole, Field(ge=2, le=MOST)] | None = Field(
         None, description="genotypes a generation; null: 50, or what suits the evaluations"
     )
@@ -329,6 +336,9 @@ class SearchSettings(Model):
 
 OBJECTIVES = ("error", "loss", "params", "flops", "latency_ms")
 SHORT = {"latency": "latency_ms"}  # names that are taken too
+# A new objective is a function of the network like the user's own, and an entry here: module and name.
+FUNCTIONS = {"activations": ("evonas.objectives", "activations")}
+COLUMNS = ("generation", "state", "genotype", "canonical", "origin", "seconds", "knee")  # of history.csv and pareto.csv
 
 
 class LimitSettings(Model):
@@ -343,13 +353,23 @@ class LimitSettings(Model):
         return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
+class OwnObjective(Model):
+    """An objective in code of the user's own."""
+
+    name: str = Field(description="FILE.py:function")
+    sha256: str | None = Field(None, description="of the file; null: of the file as it is when the run starts")
+
+
 class ProblemSettings(Model):
     """What is minimised, and within which limits."""
 
     objectives: Annotated[Names, Field(min_length=1)] | None = Field(
         None,
-        description="error, loss, params, flops, latency_ms or a table's columns; nsga2 adds params to one; "
-        "null: its own",
+        description="error, loss, params, flops, activations, latency_ms, FILE.py:function or a table's columns; nsga2 "
+        "adds params to one; null: its own",
+    )
+    own: dict[str, OwnObjective] = Field(
+        {}, description="FILE.py:function and sha256 of objectives of your own, by name"
     )
 
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
@@ -357,6 +377,19 @@ class ProblemSettings(Model):
         "table", description="latency_ms: table: added up from parts that are timed once; measured: network by network"
     )
     latency_batch: Count = Field(1, description="images of the batch that latency_ms is the time of")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_by_name(cls, data: Any) -> Any:
+        """`FILE.py:function` among the objectives becomes the objective `function`, with its code in `own`."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("own", {}), Mapping):
+            return data
+        names = data.get("objectives")
+        if not isinstance(names, list | tuple):
+            return data
+        own = {short_name(name): {"name": name} for name in names if OWN_CODE.fullmatch(str(name))}
+        plain = [short_name(name) if isinstance(name, str) else name for name in names]
+        return {**data, "objectives": plain, "own": {**data.get("own", {}), **own}}
 
     @field_validator("objectives", mode="after")
     @classmethod
@@ -372,6 +405,9 @@ class ProblemSettings(Model):
     def _once(self) -> ProblemSettings:
         if self.objectives is not None and len(set(self.objectives)) != len(self.objectives):
             raise ValueError("objectives holds a name twice; name each once")
+        for name in self.own:
+            if name in (*OBJECTIVES, *FUNCTIONS, *COLUMNS) or not name.isidentifier():
+                raise ValueError(f"an objective of your own is called {name!r}, which has a meaning; call it otherwise")
         return self
 
 
@@ -458,6 +494,16 @@ class RetrainSettings(Model):
     )
 
 
+class LogSettings(Model):
+    """Where a run tells what it does, beside the terminal; nothing of the run depends on it."""
+
+    tensorboard: bool = Field(False, description="true: curves and pictures in RUN/tensorboard (extra tensorboard)")
+    mlflow: bool = Field(
+        False, description="true: MLflow's store RUN/mlruns, or MLFLOW_TRACKING_URI where that is set (extra mlflow)"
+    )
+    jsonl: bool = Field(False, description="true: RUN/log.jsonl, a JSON object a line")
+
+
 class Settings(Model):
     """Everything that decides a run. RUN/config.yaml holds one, complete."""
 
@@ -487,13 +533,19 @@ class Settings(Model):
     audit: AuditSettings = AuditSettings()  # type: ignore[call-arg]
     final: FinalSettings = FinalSettings()  # type: ignore[call-arg]
     retrain: RetrainSettings = RetrainSettings()  # type: ignore[call-arg]
+    log: LogSettings = LogSettings()  # type: ignore[call-arg]
 
     @model_validator(mode="after")
     def _objectives_known(self) -> Settings:
-        if self.table.file is None:  # else they may be columns of the table, which checks them when it is read
-            for name in self.problem.objectives or ():
-                if name not in OBJECTIVES:
-                    raise ValueError(f"objective {name!r} is unknown{nearest(name, OBJECTIVES)}")
+        known = (*OBJECTIVES, *FUNCTIONS, *self.problem.own)
+        for name in self.problem.objectives or ():
+            if self.table.file is not None:  # they may be columns of the table, which checks them when it is read
+                if name in self.problem.own:
+                    raise ValueError(f"objective {name!r} is a function, and on a table objectives are its columns")
+            elif name not in known and name not in entry_points_of("evonas.objectives"):
+                raise ValueError(
+                    f"objective {name!r} is unknown{nearest(name, known)}, or FILE.py:function of your own"
+                )
         return self
 
     @model_validator(mode="after")

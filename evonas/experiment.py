@@ -25,11 +25,21 @@ from evonas.environment import device_name
 from evonas.errors import ConfigError, DeviceError, Paused, RunError, TrainingError
 from evonas.finalists import Finalists
 from evonas.forecast import Forecaster
-from evonas.history import Row, front_rows, generation_row, measurement_rows, model_rows, read_generations
+from evonas.history import (
+    Row,
+    figures_of,
+    front_rows,
+    generation_row,
+    measurement_rows,
+    model_rows,
+    read_generations,
+)
 from evonas.latency import Latency
 from evonas.laws import require_fitting
+from evonas.logs import Noted, opened, require_packages
 from evonas.networks import Supernet, build_supernet, initialised
-from evonas.plan import ALGORITHMS, algorithm, check, complete, unfair
+from evonas.objectives import build_objectives
+from evonas.plan import algorithm, check, complete, unfair
 from evonas.progress import Reporter, duration
 from evonas.result import common, front_result, named
 from evonas.retrain import ScratchTraining
@@ -89,6 +99,7 @@ def start(
     devices or folders that cannot be used; Paused where there is more to do.
     """
     settings = effective(settings)
+    require_packages(settings.log)
     require_free(out)
     experiment = Experiment(settings, reporter, stopwatch or Stopwatch())  # reads the data before anything is written
     if isinstance(experiment.space, ChainSpace):
@@ -108,6 +119,7 @@ def resume(
     """
     with RunFolder.open(path) as folder:
         settings = effective(check(folder.settings().model_dump(mode="json")))
+        require_packages(settings.log)
         own = path if settings.supernet.source is not None and state_files(path) else None
         with trusted(path / "latency.csv"):
             timed = {row["what"]: float(row["milliseconds"]) for row in folder.read_table("latency.csv")}
@@ -193,7 +205,7 @@ class Experiment:
             settings.finetune,
             self.seeds,
             self.arithmetic,
-            say=reporter.line,
+            say=self._say,
         )
         measurer = Measurer(supernet, self.data, settings.measure, self.arithmetic)
         self.latency = self._latency(timed) if settings.problem.timed else None
@@ -207,15 +219,15 @@ class Experiment:
             progress=lambda steps: self.share.step(),
             limits=settings.problem.limits.given(),
             latency=self.latency,
+            functions=build_objectives(settings.problem, self.space, self.data.shape, len(self.data.classes)),
         )
-        kind = ALGORITHMS[settings.search.algorithm]
         self.audit = None
         if settings.audit.table is not None:
             self.audit = Audit(self.space, measurer, self.complexity, settings.audit, _truth(settings, self.space))
         source = warmed_up or settings.supernet.source
         self.warmed_up = None if source is None else load_warmed_up(Path(source), settings, self.data.digest)
         self.algorithm = algorithm(settings, self.space, self.problem, self.seeds)
-        self.rounds = kind.rounds(settings.search)
+        self.rounds = self.algorithm.rounds(settings.search)
         self.chosen = genotypes(self.space, settings.retrain.genotypes or ())
         self.phase = "warmup"
         self.epoch = 0
@@ -230,9 +242,12 @@ class Experiment:
             settings.retrain,
             self.seeds,
             self.arithmetic,
-            say=reporter.line,
+            say=self._say,
             others="network" if self.chosen else "front",
         )
+
+    def _say(self, text: str) -> None:
+        self.reporter.line(text)  # which is another one as soon as there are logs
 
     def _fresh_supernet(self) -> Supernet:
         try:
@@ -267,10 +282,15 @@ class Experiment:
         self.run = run
         self.share = share or Slice()
         state = run.latest(self.reporter.line)
+        with opened(self.settings, run.path, self.stopwatch) as self.logs:
+            self.reporter = Noted(self.reporter, self.logs)
+            return self._execute(state)
+
+    def _execute(self, state: dict[str, Any] | None) -> dict[str, Any]:
         if state is None:
             self._tell_forecast()
         else:
-            with trusted(f"the last checkpoint of {run.path}"):
+            with trusted(f"the last checkpoint of {self.run.path}"):
                 self._restore(state)
         self.reporter.line(f"computing on {self.computing}")  # not before: a mistake is one line, and nothing beside it
         self.share.begin()
@@ -370,6 +390,7 @@ class Experiment:
             while self.epoch < epochs:
                 with self.stopwatch("warmup"):
                     loss = self.trainer.warm_up_epoch(self.epoch, progress)
+                self.logs.figures("warmup", self.epoch, {"loss": loss, "lr": self.trainer.warm_up_rate(self.epoch)})
                 self.epoch += 1
                 task.advance(0, f"loss {loss:.3f}")
                 if self.epoch < epochs:
@@ -406,9 +427,10 @@ class Experiment:
                     self._append_incidents(generation)
                     volume = measured_hypervolume(measured, self.problem.objective_bounds)
                     count = self.algorithm.repairs - repairs
-                    self.run.append(
-                        "generations.csv", [generation_row(generation, measured, volume, count, now - last)]
-                    )
+                    row = generation_row(generation, measured, volume, count, now - last)
+                    self.run.append("generations.csv", [row])
+                self.logs.figures("search", generation, figures_of(row) | self.problem.tuned)
+                self.logs.front(generation, self.generations, self.problem.objectives)
                 if self.settings.audit.states == "all":
                     self._audit()
                 self.generation, self.spent = generation + 1, spent
@@ -469,6 +491,7 @@ class Experiment:
             front = pareto_front(self.final)
             self.run.write_table("pareto.csv", front_rows(rows, front, knee(front)))
             self._save_state()
+        self.logs.front(self.generation, [*self.generations, self.final], self.problem.objectives)
         if not self.settings.final.remeasure:
             self.final = by_stored_fitness(self.space, self.generations, limit)
         elif self.settings.final.choice == "model":
@@ -497,6 +520,7 @@ class Experiment:
             ranking,
             front,
             self.reporter,
+            self.logs.figures,
             self.stopwatch,
             self._offer_checkpoint,
             self._checkpoint,
@@ -562,6 +586,7 @@ class Experiment:
             "warmed_up": self._source(),
         }
         self.run.write_json("result.json", result)
+        self.logs.end(result)
         self.reporter.line(f"done in {duration(seconds['total'])}")
         return result
 

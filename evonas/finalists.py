@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from evonas.arithmetic import Arithmetic, Say
@@ -17,6 +17,7 @@ from evonas.spaces.base import Genotype, Space
 from evonas.stopwatch import Stopwatch
 from evonas.supernet.stretch import Progress
 
+Tell = Callable[[str, int, Mapping[str, float]], None]  # series, step and figures
 Job = tuple[str, Genotype, int]  # role, network, and which of its trainings
 
 
@@ -59,6 +60,7 @@ class Finalists:
         ranked: Sequence[Genotype],
         front: Sequence[Genotype],
         reporter: Reporter,
+        tell: Tell,
         stopwatch: Stopwatch,
         offer: Callable[[], None],
         checkpoint: Callable[[], None],
@@ -68,8 +70,8 @@ class Finalists:
         """Train what is left to train.
 
         ranked: genotypes of the final measuring, best first. front: those to report of the front, or those that were
-        asked for; none where there is one objective. offer: called where there may be a checkpoint, between epochs.
-        checkpoint: writes one, behind each network.
+        asked for; none where there is one objective. tell: is given the figures of each epoch.
+        offer: called where there may be a checkpoint, between epochs. checkpoint: writes one, behind each network.
         """
         while (job := self._next(ranked, front)) is not None:
             role, genotype, repeat = job
@@ -79,8 +81,10 @@ class Finalists:
             with reporter.task(title, self.settings.epochs, training.epoch) as task:
                 self._training = training
                 while not training.done:
+                    epoch, rate = training.epoch, training.rate()
                     with stopwatch("retrain"):
                         loss = training.train_epoch(progress)
+                    tell(title, epoch, {"loss": loss, "lr": rate})
                     task.advance(1, f"loss {loss:.3f}")
                     if not training.done:
                         offer()

@@ -78,6 +78,11 @@ def generation_row(
     }
 
 
+def figures_of(row: Row) -> dict[str, float]:
+    """The numbers of a row of generations.csv that are worth a curve."""
+    return {name: float(str(row[name])) for name in ("best", "median", "hypervolume", "seconds") if row[name] != ""}
+
+
 def read_generations(
     rows: Sequence[Mapping[str, str]],
     objectives: Sequence[str],
@@ -88,7 +93,7 @@ def read_generations(
     """The measurements of the first `generations` generations, from the rows of history.csv."""
     read: list[list[Measurement]] = [[] for _ in range(generations)]
     for row in rows:
-        details = {name: float(row[name]) for name in (*FIGURES, "latency_ms") if name in row}
+        details = {name: float(row[name]) for name in (*FIGURES, "latency_ms", *objectives) if name in row}
         values = tuple(details[name] for name in objectives)
         genotype = tuple(json.loads(row["genotype"]))
         violations = tuple(details[name] / limit - 1.0 for name, limit in limits.items())

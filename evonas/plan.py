@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from evonas.config import OwnSpaceSettings, Settings, build
+from evonas.config import OWN_CODE, OwnSpaceSettings, SearchSettings, Settings, build, entry_points_of
 from evonas.datasets import DATASETS
 from evonas.errors import ConfigError, nearest
+from evonas.own_code import settled as settled_code
 from evonas.search.aging import AgingEvolution
 from evonas.search.base import Algorithm
 from evonas.search.ga import GeneticAlgorithm
 from evonas.search.initial import read_initial
 from evonas.search.nsga2 import Nsga2Search, Nsga3Search, SmsEmoaSearch
+from evonas.search.own import own_algorithm, rehearse
 from evonas.search.random import RandomSearch
 from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
@@ -40,7 +42,8 @@ def check(data: Mapping[str, Any]) -> Settings:
     for section, key, known in (("dataset", "name", DATASETS), ("search", "algorithm", ALGORITHMS)):
         part = data.get(section)
         name = part.get(key) if isinstance(part, Mapping) else None
-        if isinstance(name, str) and name not in known:
+        own = section == "search" and isinstance(name, str) and _is_own(name)
+        if isinstance(name, str) and name not in known and not own:
             problems.append(f"{section}.{key} {name!r} is unknown{nearest(name, known)}")
     try:
         settings = build(data)
@@ -56,9 +59,20 @@ def check(data: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def _is_own(algorithm: str) -> bool:
+    return OWN_CODE.fullmatch(algorithm) is not None or algorithm in entry_points_of("evonas.algorithms")
+
+
+def kind_of(settings: SearchSettings) -> type[Algorithm]:
+    """The kind of algorithm that the settings name. Raises ConfigError for code of one's own that must not run."""
+    return ALGORITHMS[settings.algorithm] if settings.algorithm in ALGORITHMS else own_algorithm(settings)
+
+
 def complete(settings: Settings) -> Settings:
     """The settings with everything filled in that the algorithm and its budget decide."""
-    kind = ALGORITHMS[settings.search.algorithm]
+    code = _settled("algorithm", settings.search.algorithm, settings.search.sha256)  # before it is run
+    settings = settings.model_copy(update={"search": settings.search.model_copy(update=code)})
+    kind = kind_of(settings.search)
     objectives = settings.problem.objectives or kind.default_objectives
     if len(objectives) < len(kind.default_objectives):  # a settings file may have been made for one objective
         objectives = (*objectives, *(name for name in kind.default_objectives[1:] if name not in objectives))
@@ -72,13 +86,27 @@ def complete(settings: Settings) -> Settings:
     changes: dict[str, Any] = {
         "retrain": settings.retrain.model_copy(update=recipe),
         "search": search.model_copy(update={"init": init}),
-        "problem": settings.problem.model_copy(update={"objectives": objectives}),
+        "problem": settings.problem.model_copy(
+            update={
+                "objectives": objectives,
+                "own": {
+                    name: own.model_copy(update=_settled("name", own.name, own.sha256))
+                    for name, own in settings.problem.own.items()
+                    if name in objectives
+                },
+            }
+        ),
     }
     if isinstance(settings.space, OwnSpaceSettings):
         changes["space"] = settled(settings.space)
     if not kind.follows_supernet:
         changes["finetune"] = settings.finetune.model_copy(update={"enabled": False})
     return settings.model_copy(update=changes)
+
+
+def _settled(key: str, name: str, sha256: str | None) -> dict[str, str | None]:
+    """Where code of one's own lies, under `key`, and what it is."""
+    return dict(zip((key, "sha256"), settled_code(name, sha256), strict=True))
 
 
 class Costed(Protocol):
@@ -98,7 +126,9 @@ def algorithm(settings: Settings, space: Space, problem: Costed, seeds: Seeds) -
 
     Raises ConfigError for limits that cannot be kept, RunError for genotypes to begin with that cannot be used.
     """
-    kind = ALGORITHMS[settings.search.algorithm]
+    kind = kind_of(settings.search)
+    if settings.search.algorithm not in ALGORITHMS:
+        rehearse(kind, space, settings.search, len(settings.problem.objectives or kind.default_objectives))
     limited = _limited(space, problem) if problem.limits else space
     made = kind(space if kind.keeps_limits else limited, settings.search, seeds)
     named = settings.search.init

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TextIO
+
+LOGGER = logging.getLogger(__name__)
 
 
 class Task:
@@ -31,13 +33,13 @@ class Reporter(ABC):
     def task(self, title: str, total: int, done: int = 0) -> AbstractContextManager[Task]:
         """A context manager that gives a Task; `done` steps lie behind it already."""
 
-    @abstractmethod
     def line(self, text: str) -> None:
-        """A line that stays."""
+        """A line that stays: a message to the logger `evonas`, of level INFO."""
+        LOGGER.info("%s", text)
 
 
 class Silent(Reporter):
-    """Shows nothing; for the Python interface."""
+    """Shows nothing."""
 
     @contextmanager
     def task(self, title: str, total: int, done: int = 0) -> Iterator[Task]:
@@ -49,13 +51,13 @@ class Silent(Reporter):
 
 
 class _LineTask(Task):
-    def __init__(self, title: str, total: int, done: int, stream: TextIO, every: float) -> None:
+    def __init__(self, title: str, total: int, done: int, every: float) -> None:
         super().__init__(title, total, done)
         self._first, self._begin = done, time.monotonic()
-        self._stream, self._every, self._last = stream, every, self._begin
+        self._every, self._last = every, self._begin
 
     def advance(self, steps: int = 1, note: str | None = None) -> None:
-        """Count, and print a line where the last one is long enough ago."""
+        """Count, and tell where it stands where the last time is long enough ago."""
         super().advance(steps, note)
         now = time.monotonic()
         if now - self._last >= self._every and self.done < self.total:
@@ -64,29 +66,24 @@ class _LineTask(Task):
             self.show(f", about {duration(left)} left")
 
     def show(self, rest: str) -> None:
-        """Print where the task stands."""
+        """Tell where the task stands."""
         note = f", {self.note}" if self.note else ""
-        print(f"{self.title}: {self.done}/{self.total}{note}{rest}", file=self._stream, flush=True)
+        LOGGER.info("%s", f"{self.title}: {self.done}/{self.total}{note}{rest}")
 
 
 class Lines(Reporter):
-    """Plain lines, one every `every` seconds at most, for logs and for `--quiet`."""
+    """Plain lines, one every `every` seconds at most, to the logger `evonas`."""
 
-    def __init__(self, stream: TextIO | None = None, every: float = 10.0) -> None:
-        self._stream = stream or sys.stderr
+    def __init__(self, every: float = 10.0) -> None:
         self._every = every
 
     @contextmanager
     def task(self, title: str, total: int, done: int = 0) -> Iterator[Task]:
-        """Print a line now and then, and one at the end with the time taken."""
-        task = _LineTask(title, total, done, self._stream, self._every)
+        """Tell a line now and then, and one at the end with the time taken."""
+        task = _LineTask(title, total, done, self._every)
         begin = time.monotonic()
         yield task
         task.show(f", {duration(time.monotonic() - begin)}")
-
-    def line(self, text: str) -> None:
-        """Print it."""
-        print(text, file=self._stream, flush=True)
 
 
 class Bars(Reporter):
@@ -95,6 +92,7 @@ class Bars(Reporter):
     def __init__(self) -> None:
         from rich.console import Console
 
+        # While a bar is shown, rich has what others write to standard error appear above it.
         self._console = Console(stderr=True)
 
     @contextmanager
@@ -121,10 +119,6 @@ class Bars(Reporter):
                     bar.update(number, completed=self.done, note=self.note)
 
             yield _BarTask(title, total, done)
-
-    def line(self, text: str) -> None:
-        """Print it above the bars."""
-        self._console.print(text, highlight=False, markup=False)
 
 
 def reporter(quiet: bool) -> Reporter:

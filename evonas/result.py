@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evonas.config import Settings
+from evonas.config import Settings, short_name
 from evonas.environment import commit, device_name, versions
 from evonas.search.fitness import Measurement, knee
 from evonas.spaces import Space
@@ -19,7 +19,7 @@ def common(
     return {
         "complete": True,
         "format": FORMAT,
-        "algorithm": "retrain" if settings.retrain.genotypes else settings.search.algorithm,
+        "algorithm": "retrain" if settings.retrain.genotypes else short_name(settings.search.algorithm),
         "dataset": settings.dataset.name,
         "space": space,
         "seed": settings.seed,

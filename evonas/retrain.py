@@ -80,15 +80,17 @@ class ScratchTraining:
         """The network as it is reported: the moving average of its weights where retrain.ema asks for one."""
         return self.model if self._average is None else self._average.network
 
+    def rate(self, share: float = 0.0) -> float:
+        """The rate of SGD when `share` of the present epoch is done."""
+        return cosine(self.settings.lr, 0.0, (self.epoch + share) / self.settings.epochs)
+
     def train_epoch(self, progress: Progress = lambda steps: None) -> float:
         """One epoch; returns the mean training loss in nats. Raises TrainingError where it is not finite."""
         steps = batches_per_epoch(len(self._part), self.settings.batch_size)
         where = f"retraining epoch {self.epoch + 1}"
 
         def step(number: int, batch: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
-            return self._step(
-                *batch, cosine(self.settings.lr, 0.0, (self.epoch + number / steps) / self.settings.epochs)
-            )
+            return self._step(*batch, self.rate(number / steps))
 
         losses = self._stretch.run(where, self._batches(), step, progress)
         mean = mean_loss(losses, self.network, "retrain.lr", self.settings.lr, where)

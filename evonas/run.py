@@ -28,6 +28,7 @@ from evonas.errors import RunError
 from evonas.stored import FORMAT, newer, read_result, read_table, require_run, state_files, trusted
 
 TABLES = ("history.csv", "generations.csv", "audit.csv", "incidents.csv")
+LOG = "log.jsonl"  # cut like a table, but nothing depends on it, and it may be gone or changed
 KEPT_CHECKPOINTS = 2
 Say = Callable[[str], None]
 
@@ -104,6 +105,7 @@ class RunFolder:
             found = {name: self.path / name for name in TABLES if (self.path / name).exists()}
             lengths = {name: path.stat().st_size for name, path in found.items()}
             digests = {name: _digest(path, lengths[name]) for name, path in found.items()}
+            lengths[LOG] = self._size(LOG)
             data = sealed({"lengths": lengths, "digests": digests, "searched": self._searched}, state)
             write_synced(self._checkpoint_path(max(numbers, default=-1) + 1), data)
             whole = [number for number in numbers if number not in self._damaged]
@@ -141,7 +143,7 @@ class RunFolder:
                 f"no checkpoint of {self.path} can be read ({'; '.join(reasons.values())}); put a copy back, or start "
                 f"the run anew by `evonas run --config {self.path / 'config.yaml'}`"
             )
-        self._cut(dict.fromkeys(TABLES, 0))
+        self._cut(dict.fromkeys((*TABLES, LOG), 0))
         return None
 
     def _lengths(self, about: Mapping[str, Any]) -> dict[str, int]:
@@ -151,13 +153,17 @@ class RunFolder:
         lengths = {name: about["lengths"].get(name, 0) for name in TABLES}
         for name, length in lengths.items():
             path = self.path / name
-            size = path.stat().st_size if path.exists() else 0
-            if not isinstance(length, int) or not 0 <= length <= size:
+            if not isinstance(length, int) or not 0 <= length <= self._size(name):
                 raise DamagedError(f"{name} is shorter than it was")
             digest = about.get("digests", {}).get(name)  # format 1 has none
             if length and digest is not None and digest != _digest(path, length):
                 raise DamagedError(f"{name} is not what it was")
-        return lengths
+        log = about["lengths"].get(LOG, 0)
+        return {**lengths, LOG: min(log, self._size(LOG)) if isinstance(log, int) and log >= 0 else 0}
+
+    def _size(self, name: str) -> int:
+        path = self.path / name
+        return path.stat().st_size if path.exists() else 0
 
     @cached_property
     def _searched(self) -> dict[str, Any]:
@@ -175,10 +181,10 @@ class RunFolder:
                 )
 
     def _cut(self, lengths: Mapping[str, int]) -> None:
-        for name in TABLES:
+        for name, length in lengths.items():
             path = self.path / name
             if path.exists():
-                os.truncate(path, lengths[name]) if lengths[name] else path.unlink()
+                os.truncate(path, length) if length else path.unlink()
 
     def _checkpoints(self) -> list[int]:
         names = (path.name for path in (self.path / "checkpoints").glob("*.pt"))
@@ -318,6 +324,7 @@ def _csv(rows: Iterable[Mapping[str, object]], header: bool) -> str:
 
 __all__ = [
     "FORMAT",
+    "LOG",
     "RunFolder",
     "read_result",
     "read_table",

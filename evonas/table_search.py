@@ -15,7 +15,8 @@ import numpy as np
 
 from evonas.config import Settings
 from evonas.datasets import DATASETS
-from evonas.history import Row, front_rows, generation_row, measurement_rows, model_rows
+from evonas.history import Row, figures_of, front_rows, generation_row, measurement_rows, model_rows
+from evonas.logs import Noted, opened, require_packages
 from evonas.plan import algorithm, check, complete
 from evonas.progress import Reporter, duration
 from evonas.result import common, front_result, named
@@ -59,6 +60,7 @@ def start(
     Raises an EvonasError, with nothing written, for settings, tables or folders that cannot be used.
     """
     settings = effective(settings)
+    require_packages(settings.log)
     require_free(out)
     space = build_space(settings.space)
     table = read(settings.table, space)
@@ -80,6 +82,7 @@ def resume(
     """
     with RunFolder.open(path) as folder:
         settings = effective(check(folder.settings().model_dump(mode="json")))
+        require_packages(settings.log)
         folder.latest()  # cuts what the stopped process had written
         space = build_space(settings.space)
         problem = tabular_problem(settings, space, read(settings.table, space))
@@ -157,19 +160,24 @@ def _execute(
 ) -> dict[str, Any]:
     stopwatch.ready()
     space = problem.space
-    found = trace(settings, problem, space)
-    chosen = final(settings, problem, space, found)
-    with stopwatch("io"):
-        _write(run, settings, problem, found, chosen)
-    result = _result(settings, problem, found, chosen, stopwatch)
-    run.write_json("result.json", result)
-    reporter.line(f"done in {duration(result['seconds']['total'])}")
+    with opened(settings, run.path, stopwatch) as logs:
+        found = trace(settings, problem, space)
+        chosen = final(settings, problem, space, found)
+        with stopwatch("io"):
+            for generation, row in enumerate(_write(run, settings, problem, found, chosen)):
+                logs.figures("search", generation, figures_of(row))
+        logs.front(len(found.generations), [*found.generations, chosen], problem.objectives)
+        result = _result(settings, problem, found, chosen, stopwatch)
+        run.write_json("result.json", result)
+        logs.end(result)
+        Noted(reporter, logs).line(f"done in {duration(result['seconds']['total'])}")
     return result
 
 
 def _write(
     run: RunFolder, settings: Settings, problem: TabularProblem, found: Trace, chosen: Sequence[Measurement]
-) -> None:
+) -> list[Row]:
+    """Write all but result.json; returns the rows of generations.csv."""
     space = problem.space
     rows: list[Row] = []
     for generation, (measured, origins) in enumerate(zip(found.generations, found.origins, strict=True)):
@@ -203,6 +211,7 @@ def _write(
             "weights": None,
         },
     )
+    return rows_of
 
 
 def _result(

@@ -11,6 +11,7 @@ import numpy as np
 
 from evonas.complexity import Complexity
 from evonas.latency import Latency
+from evonas.objectives import FunctionObjective
 from evonas.spaces.base import Genotype, Space
 from evonas.supernet.careful import CarefulMeasurer
 from evonas.supernet.measuring import Measurer
@@ -24,8 +25,8 @@ class SupernetProblem(GenotypeProblem):
 
     n_var integer variables, one a gene, within 0 to cardinality - 1. `evaluate(X)` takes an (n, n_var) matrix of
     genotypes and gives F of shape (n, n_obj); asked for a dictionary it also gives the columns error (percent), loss
-    (nats), params and flops (multiply-adds), and latency_ms where it is wanted, each of shape (n,). A network that
-    cannot be measured has error 100 and an infinite loss.
+    (nats), params and flops (multiply-adds), and latency_ms and functions where they are wanted, each of shape (n,). A
+    network that cannot be measured has error 100 and an infinite loss.
 
     `adapt(population)` starts a generation: the first leaves the warmed-up supernet as it is (state 0), each later one
     fine-tunes it on the region of the population and counts the state up. The cache of measurements lives exactly as
@@ -43,22 +44,26 @@ class SupernetProblem(GenotypeProblem):
         progress: Progress = lambda steps: None,
         limits: Mapping[str, float] | None = None,
         latency: Latency | None = None,
+        functions: Mapping[str, FunctionObjective] | None = None,
     ) -> None:
-        """objectives: of error, loss, params, flops and latency_ms. generations: over which fine-tuning is spread.
+        """objectives: of error, loss, params, flops, latency_ms and `functions`, which are functions by name.
 
-        limits: the most that a network may cost, by name. latency: for the objective or limit latency_ms.
+        generations: over which fine-tuning is spread. limits: the most that a network may cost, by name. latency: for
+        the objective or limit latency_ms.
         """
         super().__init__(space, len(objectives), limits)
         self.objectives = tuple(objectives)
         self.state = 0
         self.generations = generations
         self.progress = progress
+        self.tuned: dict[str, float] = {}  # mean loss in nats and first rate of the last fine-tuning phase, by name
         self._adapted = 0
         self._untrained: int | None = None  # the phase whose candidates are trained one by one as they are measured
         self._trainer = trainer
         self._measurer = CarefulMeasurer(measurer)
         self._complexity = complexity
         self._latency = latency
+        self._functions = dict(functions or {})
         self._measured: dict[Genotype, tuple[float, float]] = {}  # of this state alone; the key is the raw path
 
     def incidents(self) -> dict[Genotype, str]:
@@ -83,6 +88,7 @@ class SupernetProblem(GenotypeProblem):
         }
         if self._latency is not None:
             known["latency_ms"] = self._latency.bounds()
+        known |= {name: function.bounds() for name, function in self._functions.items()}
         return [known[name] for name in self.objectives]
 
     def adapt(self, population: Sequence[Genotype]) -> None:
@@ -98,7 +104,9 @@ class SupernetProblem(GenotypeProblem):
         if self._trainer.finetune.when == "candidate":
             self._untrained = phase
         else:
-            self._trainer.fine_tune(population, phase, self.generations - 1, self.progress)
+            phases = self.generations - 1
+            loss = self._trainer.fine_tune(population, phase, phases, self.progress)
+            self.tuned = {"finetune_loss": loss, "finetune_lr": self._trainer.fine_tune_rate(phase, phases)}
         self.state += 1
 
     def is_measured(self, genotype: Genotype) -> bool:
@@ -116,6 +124,7 @@ class SupernetProblem(GenotypeProblem):
             "error": [self._measured[g][0] for g in genotypes],
             "loss": [self._measured[g][1] for g in genotypes],
             **{name: [cost[name] for cost in costs] for name in costs[0]},
+            **{name: [function.of(g) for g in genotypes] for name, function in self._functions.items()},
         }
         out["F"] = np.column_stack([columns[name] for name in self.objectives]).astype(float)
         out.update({name: np.array(values, dtype=float) for name, values in columns.items()})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 import shlex
 from pathlib import Path
@@ -11,9 +13,9 @@ import pytest
 from PIL import Image
 from tests_support import TINY
 
-from evonas import plan
 from evonas.cli import main
 from evonas.data import ImageData
+from evonas.progress import Reporter
 
 DOCS = Path(__file__).parent.parent / "docs"
 # In the other layout torch 2.14 crashes in the backward pass of strided 1x1 convolutions of a few channels.
@@ -39,9 +41,11 @@ def call(arguments: list[str]) -> None:
     """Run a command, its searches at toy size."""
     own_space = "--space" in arguments
     small = [assignment for assignment in SMALL if not (own_space and assignment.startswith("space."))]
+    if "--table" in arguments:
+        small = []
     sets = [word for assignment in small for word in ("--set", assignment)]
     with pytest.raises(SystemExit) as left:
-        main([*arguments, *(sets if arguments[0] == "run" else [])])
+        main([arguments[0], *(sets if arguments[0] == "run" else []), *arguments[1:]])
     assert not left.value.code, arguments
 
 
@@ -70,13 +74,29 @@ def test_the_commands_and_the_code_on_own_images_run(
 
 def test_the_commands_and_the_code_on_extending_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    space, algorithm = blocks("extending.md", "python")
-    Path("my_spaces.py").write_text(space)
+    for name, code in zip(("spaces", "costs", "algorithms"), blocks("extending.md", "python"), strict=True):
+        Path(f"my_{name}.py").write_text(code)
     for arguments in commands("extending.md"):
         call(arguments)
     assert Path("runs/tiny/export/model.safetensors").is_file()
+    assert "traffic" in json.loads(Path("runs/traffic/result.json").read_text())["best"]["objectives"]
+    result = json.loads(Path("runs/spea2/result.json").read_text())
+    assert result["algorithm"] == "spea2"
+    assert result["front"]["hypervolume_ratio"] > 0.9
+
+
+def test_the_commands_and_the_code_on_logging_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging, "basicConfig", lambda level: None)  # the handlers are pytest's
+    for arguments in commands("logging.md"):
+        call(arguments)
+    assert {"tensorboard", "mlruns", "log.jsonl"} < {path.name for path in Path("runs/logged").iterdir()}
+    read, logger = blocks("logging.md", "python")
+    capsys.readouterr()
     names: dict[str, Any] = {}
-    monkeypatch.setattr(plan, "ALGORITHMS", dict(plan.ALGORITHMS))
-    exec(algorithm, names)
-    assert names["result"]["algorithm"] == "spea2"
-    assert names["result"]["front"]["hypervolume_ratio"] > 0.9
+    exec(read, names)
+    exec(logger, names)
+    assert len(json.loads(capsys.readouterr().out)) == 3
+    assert isinstance(names["reporter"], Reporter)

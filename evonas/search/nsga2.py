@@ -38,8 +38,6 @@ from evonas.search.fitness import Measurement, require_comparable
 from evonas.seeding import Seeds, numpy_state
 from evonas.spaces.base import Genotype, Space
 
-KEPT = ("rank", "crowding")  # what survival writes on its members and selection for mating reads
-
 
 class GenotypeSampling(Sampling):
     """Distinct random networks of a space."""
@@ -265,7 +263,7 @@ class ParetoSearch(Algorithm):
                 **{name: np.array([row[name] for row in rows]) for name in ("X", "F", "G")}
             )
             for member, row in zip(self._population, rows, strict=True):
-                for name in KEPT:
+                for name in row.keys() - {"X", "F", "G"}:
                     member.set(name, row[name])
 
 
@@ -333,7 +331,7 @@ def _population(measured: Sequence[Measurement]) -> Population:
 
 def _plain(member: Any) -> dict[str, Any]:
     values: dict[str, Any] = {name: np.asarray(member.get(name)).tolist() for name in ("X", "F", "G")}
-    for name in KEPT:
-        value = member.get(name)
-        values[name] = None if value is None else float(value)
+    for name, value in member.data.items():  # what survival writes on its members and selection for mating reads
+        if name != "change":  # which is written anew for each survival
+            values[name] = value if value is None else np.asarray(value).tolist()
     return values

@@ -115,13 +115,16 @@ class SupernetTrainer:
         """Epoch number `epoch` of the warm-up; returns the mean training loss in nats. Raises TrainingError."""
         paths = WARM_UP_SAMPLERS[self.settings.sampler](self.space, self._seeds.numpy("warmup.paths", epoch))
         batches = self._source.epoch(self._part, self.settings.batch_size, "warmup", epoch)
-        total = self.steps_per_epoch * self.settings.epochs
-        first = epoch * self.steps_per_epoch
 
         def rate(step: int) -> float:
-            return cosine(self.settings.lr, self.settings.lr_end, (first + step) / total)
+            return self.warm_up_rate(epoch, step)
 
         return self._train(batches, paths, rate, "supernet.lr", _named(epoch), progress)
+
+    def warm_up_rate(self, epoch: int, step: int = 0) -> float:
+        """The rate of a step of an epoch of the warm-up, both from 0."""
+        done = epoch * self.steps_per_epoch + step
+        return cosine(self.settings.lr, self.settings.lr_end, done / (self.steps_per_epoch * self.settings.epochs))
 
     def steps_made(self, epoch: int) -> int:
         """Steps of the warm-up that lie behind at the beginning of `epoch`, with those of it that were made before."""
@@ -142,7 +145,7 @@ class SupernetTrainer:
         steps = self.steps_per_phase(len(population))
 
         def rate(step: int) -> float:
-            return self.rate.share * cosine(self.finetune.lr, 0.0, (phase + step / steps) / phases)
+            return self.fine_tune_rate(phase + step / steps, phases)
 
         def train() -> float:
             rng = self._seeds.numpy("finetune.paths", phase)
@@ -156,6 +159,10 @@ class SupernetTrainer:
 
         return self.rate.run(train, self.supernet, self.optimizer)
 
+    def fine_tune_rate(self, phase: float, phases: int) -> float:
+        """The rate when `phase` of all phases are done."""
+        return self.rate.share * cosine(self.finetune.lr, 0.0, phase / phases)
+
     def fine_tune_candidate(self, genotype: Genotype, index: int, members: int, phase: int, phases: int) -> float:
         """The share of phase `phase` that candidate `index` of `members` has, on its own path alone.
 
@@ -165,7 +172,7 @@ class SupernetTrainer:
         steps = max(1, round(self.steps_per_phase(members) / members))
 
         def rate(step: int) -> float:
-            return self.rate.share * cosine(self.finetune.lr, 0.0, (phase + (index + step / steps) / members) / phases)
+            return self.fine_tune_rate(phase + (index + step / steps) / members, phases)
 
         def train() -> float:
             batches = self._endless(phase * MOST_PASSES + index, steps)

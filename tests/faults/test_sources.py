@@ -18,8 +18,8 @@ NEVER = {
 }  # fmt: skip
 
 
-# Code that the user has named himself on the command line of this machine: a space of his own.
-OWN_CODE = {"own.py": {"exec", "compile"}}
+# Code that the user has named himself on the command line of this machine.
+OWN_CODE = {"own_code.py": {"exec", "compile"}}
 
 
 def named(node: ast.expr) -> str:

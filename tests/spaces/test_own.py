@@ -17,6 +17,7 @@ from torch import nn
 
 import evonas
 from evonas import config
+from evonas import own_code as own
 from evonas.cli import main
 from evonas.complexity import Complexity
 from evonas.config import OwnSpaceSettings, Settings, build
@@ -27,7 +28,7 @@ from evonas.laws import LAWS, broken_laws
 from evonas.networks import build_subnet, build_supernet
 from evonas.progress import Silent
 from evonas.slices import Slice
-from evonas.spaces import ChainSpace, build_space, own
+from evonas.spaces import ChainSpace, build_space
 
 CODE = '''
 from functools import partial
@@ -317,7 +318,7 @@ def test_a_file_that_has_changed_or_gone_is_told(strangers: Path, found: Path) -
         with pytest.raises(ConfigError, match="has changed since the run began; put the file of then back"):
             evonas.load(strangers)
         file.unlink()
-        with pytest.raises(ConfigError, match=r"cannot read .*my_spaces.py, the code of a space: No such file"):
+        with pytest.raises(ConfigError, match=r"cannot read .*my_spaces.py, code of your own: No such file"):
             evonas.load(strangers)
     finally:
         file.write_text(code)
@@ -342,7 +343,7 @@ def test_what_is_trusted_is_remembered_once_and_only_for_its_text_and_place(file
     [
         ("x = (", "TinySpace", r"my_spaces.py cannot be run: line 1: '\(' was never closed"),
         ("\n1 / 0", "TinySpace", "cannot be run: line 2 of my_spaces.py: ZeroDivisionError"),
-        (CODE, "Tiny", "has no class 'Tiny'"),
+        (CODE, "Tiny", "has no 'Tiny'"),
         (CODE, "conv", "is no space; expected a class derived from evonas.spaces.ChainSpace"),
         (CODE.replace("channels, 4, 3)", "channels, nothing, 3)"), "TinySpace", "cannot be made: line .* NameError"),
         (CODE.replace("yield {", "0, {"), "TinySpace", "has no choice; expected a block like"),
@@ -383,7 +384,9 @@ def test_installed_packages_offer_spaces_by_name(monkeypatch: pytest.MonkeyPatch
     ]
     monkeypatch.setattr(config, "entry_points", lambda group: points if group == "evonas.spaces" else [])
     assert build_space(build({"space": {"name": "tiny"}}).space).size == 6
-    with pytest.raises(ConfigError, match=r"the installed space bad cannot be loaded: .*No module named 'nothing'"):
+    with pytest.raises(
+        ConfigError, match=r"bad, of an installed package, cannot be loaded: .*No module named 'nothing'"
+    ):
         build_space(build({"space": {"name": "bad"}}).space)
     with pytest.raises(ConfigError, match="'tin' is no search space"):
         build({"space": {"name": "tin"}})
