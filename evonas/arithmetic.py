@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -82,6 +82,17 @@ def set_up(threads: int, device: str, allocator: str, deterministic: bool = Fals
     elif allocator == "keep" and keep_freed_memory():
         words += ", freed memory kept"
     return words
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Within it, torch has so many threads on the CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from evonas.arithmetic import Arithmetic, default_precision, is_out_of_memory, set_up
 from evonas.audit import Audit
 from evonas.chosen import genotypes
 from evonas.complexity import Complexity
-from evonas.config import AuditSettings, Settings
+from evonas.config import MOST, AuditSettings, Settings
 from evonas.data import ImageData, load
+from evonas.engines.bench import Bench, bench
+from evonas.engines.crew import Crew, Here
+from evonas.engines.engine import Engine, LocalEngine
+from evonas.engines.measuring import SpreadMeasurer
 from evonas.environment import device_name
 from evonas.errors import ConfigError, DeviceError, RunError, TrainingError
 from evonas.finalists import Finalists
@@ -28,10 +34,9 @@ from evonas.forecast import Forecaster
 from evonas.history import Row, front_rows, generation_row, measurement_rows, model_rows, read_generations
 from evonas.latency import Latency
 from evonas.networks import Supernet, build_supernet, initialised
-from evonas.plan import ALGORITHMS, algorithm, check, complete, unfair
+from evonas.plan import ALGORITHMS, algorithm, check, complete, side_by_side, trainings, unfair
 from evonas.progress import Reporter, duration
 from evonas.result import common, front_result, named
-from evonas.retrain import ScratchTraining
 from evonas.run import RunFolder, read_result, require_free, state_files, trusted
 from evonas.search.additive import by_model, predicted
 from evonas.search.base import Candidate, random_networks
@@ -62,10 +67,12 @@ def effective(settings: Settings) -> Settings:
     source = settings.supernet.source
     supernet = {"source": None if source is None else str(Path(source).expanduser().absolute())}
     dataset = {"dir": None if folder is None else str(Path(folder).expanduser().absolute())}
-    return complete(settings).model_copy(
+    threads = settings.threads or torch.get_num_threads()
+    completed = complete(settings).model_copy(update={"device": device})
+    return completed.model_copy(
         update={
-            "device": device,
-            "threads": settings.threads or torch.get_num_threads(),
+            "threads": threads,
+            "retrain": side_by_side(completed, threads),
             "memory_format": settings.memory_format or "channels_last",
             "precision": settings.precision or default_precision(device),
             "dataset": settings.dataset.model_copy(update=dataset),
@@ -81,33 +88,42 @@ def start(
     reporter: Reporter,
     stopwatch: Stopwatch | None = None,
     share: Slice | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Run the settings from the beginning into the new folder `out`; returns what result.json holds.
 
-    share: how much of it this process does; None: all. Raises an EvonasError, with nothing written, for settings, data,
-    devices or folders that cannot be used; Paused where there is more to do.
+    share: how much of it this process does; None: all. engine: where it computes; None: on this machine. Raises an
+    EvonasError, with nothing written, for settings, data, devices or folders that cannot be used; Paused where there is
+    more to do.
     """
     settings = effective(settings)
     require_free(out)
-    experiment = Experiment(settings, reporter, stopwatch or Stopwatch())  # reads the data before anything is written
+    experiment = Experiment(
+        settings, reporter, stopwatch or Stopwatch(), engine=engine
+    )  # reads the data before anything is written
     with RunFolder.create(out, settings) as folder:
         reporter.line(f"run folder: {out}")
         return experiment.execute(folder, share)
 
 
 def resume(
-    path: Path, reporter: Reporter, stopwatch: Stopwatch | None = None, share: Slice | None = None
+    path: Path,
+    reporter: Reporter,
+    stopwatch: Stopwatch | None = None,
+    share: Slice | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Go on with an unfinished run from its last checkpoint; returns what result.json holds.
 
-    share: how much of it this process does; None: all that is left. Raises Paused where there is more to do.
+    share: how much of it this process does; None: all that is left. engine: where it computes, which need not be where
+    it began; None: on this machine. Raises Paused where there is more to do.
     """
     with RunFolder.open(path) as folder:
-        settings = effective(check(folder.settings().model_dump(mode="json")))
+        settings = effective(_as_begun(check(folder.settings().model_dump(mode="json"))))
         own = path if settings.supernet.source is not None and state_files(path) else None
         with trusted(path / "latency.csv"):
             timed = {row["what"]: float(row["milliseconds"]) for row in folder.read_table("latency.csv")}
-        experiment = Experiment(settings, reporter, stopwatch or Stopwatch(), warmed_up=own, timed=timed)
+        experiment = Experiment(settings, reporter, stopwatch or Stopwatch(), own, timed, engine)
         return experiment.execute(folder, share)
 
 
@@ -133,6 +149,14 @@ def score_states(path: Path, audit: AuditSettings, reporter: Reporter) -> None:
                 rows += experiment.audit.rows(state, [], [])
                 task.advance()
         folder.write_table("audit.csv", rows)
+
+
+def _as_begun(settings: Settings) -> Settings:
+    """Recorded settings; what an older version had no setting for is as it was then."""
+    if settings.retrain.threads is not None:
+        return settings
+    retrain = settings.retrain.model_copy(update={"threads": settings.threads, "jobs": 1})
+    return settings.model_copy(update={"retrain": retrain})
 
 
 def _truth(settings: Settings, space: Space) -> dict[Genotype, float] | None:
@@ -165,6 +189,7 @@ class Experiment:
         stopwatch: Stopwatch,
         warmed_up: Path | None = None,
         timed: Mapping[str, float] | None = None,
+        engine: Engine | None = None,
     ) -> None:
         """warmed_up: the run whose state 0 is taken. timed: latencies that are known already, as in latency.csv."""
         assert settings.threads is not None
@@ -174,6 +199,7 @@ class Experiment:
         self.settings = settings
         self.reporter = reporter
         self.stopwatch = stopwatch
+        self.engine = engine or LocalEngine()
         self.device = torch.device(settings.device)
         self.arithmetic = Arithmetic.named(settings.device, settings.memory_format, settings.precision)
         self.seeds = Seeds(settings.seed)
@@ -220,11 +246,9 @@ class Experiment:
         self.final: list[Measurement] = []
         self.finalists = Finalists(
             self.space,
-            self.data,
             self.complexity,
             settings.retrain,
             self.seeds,
-            self.arithmetic,
             say=reporter.line,
             others="network" if self.chosen else "front",
         )
@@ -353,6 +377,23 @@ class Experiment:
     # Search -----------------------------------------------------------------------------------------------------
 
     def _search(self) -> None:
+        if not self.engine.measures:
+            self._search_here()
+            return
+        measurer = self.problem.measurer
+        with self._crew(self.settings.threads, calls=MOST) as crew:
+            self.problem.measurer = SpreadMeasurer(measurer, crew)
+            self._search_here()
+
+    def _crew(self, threads: int | None, calls: int, jobs: int = 1) -> Crew:
+        """Workers for so many calls at once, each with a bench."""
+        assert threads is not None
+        if jobs == 1 and not self.engine.measures:
+            return Here(lambda: Bench(self.settings, self.data, self.arithmetic))
+        make = partial(bench, self.settings.model_dump(mode="json"), self.data.digest)
+        return self.engine.crew(make, threads=threads, device=self.settings.device, calls=calls, jobs=jobs)
+
+    def _search_here(self) -> None:
         settings = self.settings.search
         last, repairs = self.stopwatch.seconds()["total"], self.algorithm.repairs
 
@@ -459,14 +500,17 @@ class Experiment:
     def _retrain(self) -> None:
         ranking = self.chosen or [measurement.genotype for measurement in self.final]
         front = self.chosen or [m.genotype for m in spread(self._front(), self.settings.retrain.top)]
-        self.finalists.train(ranking, front, self.reporter, self.stopwatch, self._checkpoint, self._save_best)
+        settings = self.settings.retrain
+        assert settings.jobs is not None
+        with self._crew(settings.threads, max(trainings(self.settings)), settings.jobs) as crew:
+            self.finalists.train(ranking, front, crew, self.reporter, self.stopwatch, self._checkpoint, self._save_best)
 
     def _front(self) -> list[Measurement]:
         """The final front; empty where there is one objective, or no search."""
         return pareto_front(self.final) if self.final and len(self.problem.objectives) > 1 else []
 
-    def _save_best(self, genotype: Genotype, training: ScratchTraining) -> None:
-        self.run.write_weights("best/model.safetensors", training.weights(), {"weights": "retrained"})
+    def _save_best(self, genotype: Genotype, weights: Mapping[str, Tensor]) -> None:
+        self.run.write_weights("best/model.safetensors", weights, {"weights": "retrained"})
         self._describe_best(genotype, "retrained")
 
     def _describe_best(self, genotype: Genotype, weights: str | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from evonas.config import OwnSpaceSettings, Settings, build
+from evonas.config import OwnSpaceSettings, RetrainSettings, Settings, build
 from evonas.datasets import DATASETS
 from evonas.errors import ConfigError, nearest
 from evonas.search.aging import AgingEvolution
@@ -79,6 +79,28 @@ def complete(settings: Settings) -> Settings:
     if not kind.follows_supernet:
         changes["finetune"] = settings.finetune.model_copy(update={"enabled": False})
     return settings.model_copy(update=changes)
+
+
+def trainings(settings: Settings) -> tuple[int, int]:
+    """How many trainings of completed settings are reported, and how many compete before."""
+    retrain = settings.retrain
+    references = retrain.references + 1 if retrain.references else 0
+    several = len(settings.problem.objectives or ()) > 1
+    chosen = len(retrain.genotypes) if retrain.genotypes else retrain.top if several else 1
+    competitors = retrain.top if retrain.top > 1 and not several and not retrain.genotypes else 0
+    return (chosen + references) * retrain.seeds, competitors
+
+
+def side_by_side(settings: Settings, threads: int) -> RetrainSettings:
+    """Retraining with its threads and jobs decided; `threads` are those of the run.
+
+    Two networks, each on one thread, are trained faster than one after the other on two (docs/cluster.md). The number
+    of threads decides the bits of a result and is recorded; the number of jobs does not.
+    """
+    enough = settings.device == "cpu" and max(trainings(settings)) >= threads
+    each = settings.retrain.threads or (1 if enough else threads)
+    jobs = settings.retrain.jobs or (max(1, threads // each) if settings.device == "cpu" else 1)
+    return settings.retrain.model_copy(update={"threads": each, "jobs": jobs})
 
 
 class Costed(Protocol):

@@ -15,6 +15,7 @@ import numpy as np
 
 from evonas.config import Settings
 from evonas.datasets import DATASETS
+from evonas.engines.engine import Engine
 from evonas.history import Row, front_rows, generation_row, measurement_rows, model_rows
 from evonas.plan import algorithm, check, complete
 from evonas.progress import Reporter, duration
@@ -53,8 +54,9 @@ def start(
     reporter: Reporter,
     stopwatch: Stopwatch | None = None,
     share: Slice | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
-    """Search the table into the new folder `out`, in one piece; returns what result.json holds.
+    """Search the table into the new folder `out`, in one piece and here; returns what result.json holds.
 
     Raises an EvonasError, with nothing written, for settings, tables or folders that cannot be used.
     """
@@ -72,7 +74,11 @@ def start(
 
 
 def resume(
-    path: Path, reporter: Reporter, stopwatch: Stopwatch | None = None, share: Slice | None = None
+    path: Path,
+    reporter: Reporter,
+    stopwatch: Stopwatch | None = None,
+    share: Slice | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Do a stopped run again, to the end that it would have had; returns what result.json holds. It is one piece."""
     with RunFolder.open(path) as folder:
