@@ -200,6 +200,7 @@ class Experiment:
         self.reporter = reporter
         self.stopwatch = stopwatch
         self.engine = engine or LocalEngine()
+        self._workers: dict[int, Crew] = {}  # by the number of their threads
         self.device = torch.device(settings.device)
         self.arithmetic = Arithmetic.named(settings.device, settings.memory_format, settings.precision)
         self.seeds = Seeds(settings.seed)
@@ -296,12 +297,15 @@ class Experiment:
         self.stopwatch.ready()
         if self.phase == "warmup" and self.chosen:
             self.phase = "retrain"
-        if self.phase == "warmup":
-            self._warm_up()
-        if self.phase == "search":
-            self._search()
-        if self.phase == "retrain" and self.settings.retrain.enabled:
-            self._retrain()
+        try:
+            if self.phase == "warmup":
+                self._warm_up()
+            if self.phase == "search":
+                self._search()
+            if self.phase == "retrain" and self.settings.retrain.enabled:
+                self._retrain()
+        finally:
+            self._dismiss()
         return self._finish()
 
     def _tell_forecast(self) -> None:
@@ -377,23 +381,29 @@ class Experiment:
     # Search -----------------------------------------------------------------------------------------------------
 
     def _search(self) -> None:
-        if not self.engine.measures:
-            self._search_here()
-            return
-        measurer = self.problem.measurer
-        with self._crew(self.settings.threads, calls=MOST) as crew:
-            self.problem.measurer = SpreadMeasurer(measurer, crew)
-            self._search_here()
+        if self.engine.measures:
+            crew = self._crew(self.settings.threads, calls=MOST)
+            self.problem.measurer = SpreadMeasurer(self.problem.measurer, crew)
+        self._generations()
 
     def _crew(self, threads: int | None, calls: int, jobs: int = 1) -> Crew:
-        """Workers for so many calls at once, each with a bench."""
+        """Workers of so many threads for so many calls at once, each with a bench: those at work, or new ones."""
         assert threads is not None
         if jobs == 1 and not self.engine.measures:
             return Here(lambda: Bench(self.settings, self.data, self.arithmetic))
-        make = partial(bench, self.settings.model_dump(mode="json"), self.data.digest)
-        return self.engine.crew(make, threads=threads, device=self.settings.device, calls=calls, jobs=jobs)
+        if self._workers.get(threads) is None:
+            self._dismiss()
+            make = partial(bench, self.settings.model_dump(mode="json"), self.data.digest)
+            device = self.settings.device
+            self._workers[threads] = self.engine.crew(make, threads=threads, device=device, calls=calls, jobs=jobs)
+        return self._workers[threads]
 
-    def _search_here(self) -> None:
+    def _dismiss(self) -> None:
+        """Let all workers go."""
+        while self._workers:
+            self._workers.popitem()[1].close()
+
+    def _generations(self) -> None:
         settings = self.settings.search
         last, repairs = self.stopwatch.seconds()["total"], self.algorithm.repairs
 
@@ -502,8 +512,8 @@ class Experiment:
         front = self.chosen or [m.genotype for m in spread(self._front(), self.settings.retrain.top)]
         settings = self.settings.retrain
         assert settings.jobs is not None
-        with self._crew(settings.threads, max(trainings(self.settings)), settings.jobs) as crew:
-            self.finalists.train(ranking, front, crew, self.reporter, self.stopwatch, self._checkpoint, self._save_best)
+        crew = self._crew(settings.threads, max(trainings(self.settings)), settings.jobs)
+        self.finalists.train(ranking, front, crew, self.reporter, self.stopwatch, self._checkpoint, self._save_best)
 
     def _front(self) -> list[Measurement]:
         """The final front; empty where there is one objective, or no search."""

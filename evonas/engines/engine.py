@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from types import ModuleType
 
 from evonas.engines.crew import Crew, Here, Make
 from evonas.errors import ConfigError, nearest
@@ -78,13 +77,11 @@ class RayEngine(Engine):
     def __init__(self, address: str | None) -> None:
         """address: of the cluster; None: RAY_ADDRESS, or without it one of its own on this machine.
 
-        Raises ConfigError where Ray is not installed.
+        Raises ConfigError where Ray is not installed, or there is no cluster.
         """
-        from evonas.engines.on_ray import require_ray
+        from evonas.engines.on_ray import connected
 
-        require_ray()
-        self._address = address
-        self._ray: ModuleType | None = None
+        self._ray = connected(address)
 
     def crew(
         self,
@@ -97,16 +94,13 @@ class RayEngine(Engine):
         variables: Mapping[str, str] | None = None,
     ) -> Crew:
         """As many actors as the cluster has room for, or fewer where there are fewer calls. Raises ConfigError."""
-        from evonas.engines.on_ray import RayCrew, connected
+        from evonas.engines.on_ray import RayCrew
 
-        self._ray = self._ray or connected(self._address)
         return RayCrew(self._ray, make, threads=threads, device=device, most=calls, variables=variables or {})
 
     def close(self) -> None:
         """Leave the cluster, and end it where it is its own."""
-        if self._ray is not None:
-            self._ray.shutdown()
-            self._ray = None
+        self._ray.shutdown()
 
 
 def engine(name: str, address: str | None = None) -> Engine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from types import ModuleType
@@ -38,16 +39,35 @@ def connected(address: str | None) -> ModuleType:
 
     if ray.is_initialized():
         return ray
+    _require_reachable(address)
     before = signal.getsignal(signal.SIGTERM)
     try:
         dashboard = False if own else None  # which another cluster has or has not
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=dashboard)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise ConfigError(f"no Ray cluster answers at {address} ({reason}); start one by `ray start --head`") from None
+        raise _no_cluster(address, error) from None
     finally:
         signal.signal(signal.SIGTERM, before)  # ray.init takes it
     return ray
+
+
+def _require_reachable(address: str) -> None:
+    """Raise ConfigError where nobody listens at HOST:PORT; ray.init would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:  # local, auto, or a client's ray://HOST:PORT
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise _no_cluster(address, error) from None
+
+
+def _no_cluster(address: str, error: Exception) -> ConfigError:
+    reason = " ".join(str(error).split())[:160]
+    return ConfigError(
+        f"no Ray cluster answers at {address} ({reason}); start one by `ray start "
+        "--head`; where it wants a token, set RAY_AUTH_MODE=token"
+    )
 
 
 class RayServant(Servant):
