@@ -15,6 +15,7 @@ import typer
 
 from evonas import __version__
 from evonas.config import Settings, parse_yaml, read_yaml, shipped, shipped_folders, with_assignments
+from evonas.environment import is_first
 from evonas.errors import ConfigError, EvonasError, Paused, nearest, printable
 from evonas.slices import Slice
 
@@ -557,7 +558,16 @@ def _carry_out(
     *,
     new: bool,
 ) -> None:
-    """Begin a run in `folder`, or go on with the one there, and show its result."""
+    """Begin a run in `folder`, or go on with the one there, and show its result.
+
+    Of the processes that torchrun starts the first one does that; the others share its training steps.
+    """
+    if not is_first():
+        if settings.table.file is None:
+            from evonas.engines.ranks import follow
+
+            follow()
+        return
     from evonas.engines.engine import engine as named_engine
     from evonas.progress import reporter
     from evonas.runners import runner

@@ -472,6 +472,9 @@ class Settings(Model):
     threads: Annotated[Whole, Field(ge=1, le=1024)] | None = Field(
         None, description="CPU threads; null: chosen at start and recorded"
     )
+    processes: Annotated[Whole, Field(ge=1, le=1024)] | None = Field(
+        None, description="that share each step of the supernet, by torchrun; null: all there are, recorded"
+    )
     memory_format: Literal["contiguous", "channels_last"] | None = Field(
         None, description="layout of images in memory; null: chosen at start and recorded"
     )

@@ -27,8 +27,9 @@ from evonas.engines.bench import Bench, bench
 from evonas.engines.crew import Crew, Here
 from evonas.engines.engine import Engine, LocalEngine
 from evonas.engines.measuring import SpreadMeasurer
-from evonas.environment import device_name
-from evonas.errors import ConfigError, DeviceError, RunError, TrainingError
+from evonas.engines.ranks import LeadingTrainer, begin
+from evonas.environment import device_name, processes
+from evonas.errors import ConfigError, DeviceError, Paused, RunError, TrainingError
 from evonas.finalists import Finalists
 from evonas.forecast import Forecaster
 from evonas.history import Row, front_rows, generation_row, measurement_rows, model_rows, read_generations
@@ -72,6 +73,7 @@ def effective(settings: Settings) -> Settings:
     return completed.model_copy(
         update={
             "threads": threads,
+            "processes": _processes(settings),
             "retrain": side_by_side(completed, threads),
             "memory_format": settings.memory_format or "channels_last",
             "precision": settings.precision or default_precision(device),
@@ -151,6 +153,18 @@ def score_states(path: Path, audit: AuditSettings, reporter: Reporter) -> None:
         folder.write_table("audit.csv", rows)
 
 
+def _processes(settings: Settings) -> int:
+    """How many processes share the steps. Raises ConfigError where there are others than the settings have."""
+    there = processes()
+    recorded = settings.processes or there
+    if there not in (1, recorded):
+        raise ConfigError(
+            f"torchrun started {there} processes, and the settings have processes {recorded}, on which batch norms "
+            f"depend; start {recorded}, or one alone, which makes its steps in as many parts"
+        )
+    return recorded
+
+
 def _as_begun(settings: Settings) -> Settings:
     """Recorded settings; what an older version had no setting for is as it was then."""
     if settings.retrain.threads is not None:
@@ -208,7 +222,9 @@ class Experiment:
         self.data: ImageData = load(settings.dataset, self.device, reporter)
         self.complexity = Complexity(self.space, self.data.shape, len(self.data.classes))
         supernet = self.supernet = self._fresh_supernet()
-        self.trainer = SupernetTrainer(
+        self.ranks = begin(settings, self.data.digest) if processes() > 1 else None
+        trainer = SupernetTrainer if self.ranks is None else LeadingTrainer
+        self.trainer = trainer(
             self.space,
             supernet,
             self.data,
@@ -217,6 +233,8 @@ class Experiment:
             self.seeds,
             self.arithmetic,
             say=reporter.line,
+            ranks=self.ranks,
+            processes=settings.processes or 1,
         )
         measurer = Measurer(supernet, self.data, settings.measure, self.arithmetic)
         self.latency = self._latency(timed) if settings.problem.timed else None
@@ -304,9 +322,18 @@ class Experiment:
                 self._search()
             if self.phase == "retrain" and self.settings.retrain.enabled:
                 self._retrain()
+        except (Paused, TrainingError):
+            self._part()
+            raise
         finally:
             self._dismiss()
+        self._part()
         return self._finish()
+
+    def _part(self) -> None:
+        """Let the processes go that share the steps. In the middle of a step they would not hear it."""
+        if self.ranks is not None:
+            self.ranks.tell(None)
 
     def _tell_forecast(self) -> None:
         forecaster = Forecaster(self.settings, self.space, self.supernet, self.data, self.arithmetic)

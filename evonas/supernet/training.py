@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice, repeat
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,18 @@ Progress = Callable[[int], None]  # called with the number of steps done since t
 def cosine(start: float, end: float, progress: float) -> float:
     """The rate at `progress` (0 to 1) of a cosine from `start` to `end`."""
     return end + 0.5 * (start - end) * (1 + math.cos(math.pi * progress))
+
+
+class Sharing(Protocol):
+    """Processes that share each step: every one of them draws the same batches and paths, and has its own rows."""
+
+    size: int
+
+    def rows(self, images: int) -> slice:
+        """Which of a batch of so many images are this process's; perhaps none."""
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over the processes."""
 
 
 class BatchSource:
@@ -77,8 +89,14 @@ class SupernetTrainer:
         seeds: Seeds,
         arithmetic: Arithmetic,
         say: Say = lambda line: None,
+        ranks: Sharing | None = None,
+        processes: int = 1,
     ) -> None:
-        """say: is told of a shortage of memory, and of fine-tuning that is done again."""
+        """say: is told of a shortage of memory, and of fine-tuning that is done again.
+
+        ranks: the processes that share the steps; None: this one alone. processes: that shared them when the run began;
+        this one alone then makes its steps in as many parts, to the same end within the tolerance of sums.
+        """
         self.space = space
         self.supernet = supernet
         self.settings = settings
@@ -86,7 +104,9 @@ class SupernetTrainer:
         self._part = data.weights
         self._source = BatchSource(data, seeds, arithmetic)
         self._arithmetic = arithmetic
-        self.micro_batches = MicroBatches(say)
+        self.ranks = ranks
+        self._processes = 1 if ranks is None else ranks.size
+        self.micro_batches = MicroBatches(say, parts=max(1, processes // self._processes))
         self.rate = HalvingRate(say)  # of fine-tuning
         self._seeds = seeds
         self.optimizer = self._fresh_optimizer()
@@ -192,9 +212,14 @@ class SupernetTrainer:
     def _step(self, images: Tensor, labels: Tensor, genotypes: Paths, lr: float) -> Tensor:
         """One optimiser step on the mean loss of the given paths over one batch; returns that loss, detached."""
         used = self._parameters_of(genotypes)
+        whole = len(labels)
+        if self.ranks is not None:
+            mine = self.ranks.rows(whole)
+            images, labels = images[mine], labels[mine]
 
         def part(rows: slice, share: float) -> Tensor:
             losses = []
+            share *= len(labels) / whole
             for genotype in genotypes:
                 with self._arithmetic.autocast():
                     logits = self.supernet(images[rows], genotype)
@@ -207,10 +232,24 @@ class SupernetTrainer:
             for parameter in used:
                 parameter.grad = None
 
-        loss = self.micro_batches.run(len(labels), part, discard)
+        loss = self.micro_batches.run(len(labels), part, discard) if len(labels) else images.new_zeros(())
+        if self.ranks is not None:
+            self._add_up(self.ranks, loss, used, genotypes)
         nn.utils.clip_grad_norm_(used, self.settings.clip)
         self.optimizer.step(used, lr)
         return loss
+
+    @torch.no_grad()
+    def _add_up(self, ranks: Sharing, loss: Tensor, used: Sequence[nn.Parameter], genotypes: Paths) -> None:
+        """Make loss and gradients those of the whole batch, and running statistics the mean of the processes'."""
+        for parameter in used:
+            if parameter.grad is None:  # no rows here
+                parameter.grad = torch.zeros_like(parameter)
+        norms = {id(norm): norm for genotype in genotypes for norm in self.supernet.path_norms(genotype)}
+        statistics = [s for norm in norms.values() for s in (norm.running_mean, norm.running_var) if s is not None]
+        for statistic in statistics:
+            statistic.div_(ranks.size)
+        ranks.add_up([loss, *(parameter.grad for parameter in used if parameter.grad is not None), *statistics])
 
     def _parameters_of(self, genotypes: Paths) -> list[nn.Parameter]:
         """What the paths use, each once. Parts are asked for their parameters once, as torch looks long for them."""
@@ -227,7 +266,7 @@ class SupernetTrainer:
         return {
             "supernet": self.supernet.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "parts": self.micro_batches.parts,
+            "parts": self.micro_batches.parts * self._processes,
             "rate": self.rate.share,
         }
 
@@ -235,5 +274,5 @@ class SupernetTrainer:
         """Go on from `state_dict`."""
         self.supernet.load_state_dict(state["supernet"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.micro_batches.parts = state["parts"]
+        self.micro_batches.parts = max(1, state["parts"] // self._processes)
         self.rate.share = state.get("rate", 1.0)  # format 1 has none
