@@ -223,6 +223,8 @@ class Experiment:
         self.complexity = Complexity(self.space, self.data.shape, len(self.data.classes))
         supernet = self.supernet = self._fresh_supernet()
         self.ranks = begin(settings, self.data.digest) if processes() > 1 else None
+        if self.ranks is not None:
+            stopwatch.devices |= {"warmup": self.ranks.size, "finetune": self.ranks.size}
         trainer = SupernetTrainer if self.ranks is None else LeadingTrainer
         self.trainer = trainer(
             self.space,
@@ -352,11 +354,12 @@ class Experiment:
             else:
                 state |= {"epoch": self.epoch, "generation": self.generation, "trainer": self.trainer.state_dict()}
                 state |= {"problem": self.problem.state_dict(), "algorithm": self.algorithm.state_dict()}
-            self.run.checkpoint({**state, "seconds": self.stopwatch.seconds()})
+            seconds, of_devices = self.stopwatch.seconds(), self.stopwatch.device_seconds()
+            self.run.checkpoint({**state, "seconds": seconds, "device_seconds": of_devices})
         self.share.checkpoint()
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.stopwatch.restore(state["seconds"])
+        self.stopwatch.restore(state["seconds"], state.get("device_seconds"))
         self.phase, self.spent = state["phase"], state["spent"]
         if self.phase == "retrain":
             self.final = [Measurement.from_plain(row) for row in state["final"]]
@@ -399,7 +402,7 @@ class Experiment:
     def _save_state(self) -> None:
         source = self.warmed_up
         if source is None:
-            seconds = self.stopwatch.seconds()["warmup"]
+            seconds = self.stopwatch.device_seconds()["warmup"]
             source = WarmedUp({}, seconds, self.settings.seed, device_name(str(self.device)))
         state = self.problem.state
         about = metadata(self.settings, self.data.digest, state, source)
@@ -411,6 +414,7 @@ class Experiment:
         if self.engine.measures:
             crew = self._crew(self.settings.threads, calls=MOST)
             self.problem.measurer = SpreadMeasurer(self.problem.measurer, crew)
+            self.stopwatch.devices["measure"] = crew.size
         self._generations()
 
     def _crew(self, threads: int | None, calls: int, jobs: int = 1) -> Crew:
@@ -540,6 +544,7 @@ class Experiment:
         settings = self.settings.retrain
         assert settings.jobs is not None
         crew = self._crew(settings.threads, max(trainings(self.settings)), settings.jobs)
+        self.stopwatch.devices["retrain"] = crew.size if self.engine.measures else 1
         self.finalists.train(ranking, front, crew, self.reporter, self.stopwatch, self._checkpoint, self._save_best)
 
     def _front(self) -> list[Measurement]:
@@ -569,7 +574,7 @@ class Experiment:
     # Result -----------------------------------------------------------------------------------------------------
 
     def _finish(self) -> dict[str, Any]:
-        seconds = self.stopwatch.seconds()
+        seconds, of_devices = self.stopwatch.seconds(), self.stopwatch.device_seconds()
         best = self._best()
         measured = next((m for m in self.final if list(m.genotype) == best["genotype"]), None)
         device = str(self.device)
@@ -577,9 +582,9 @@ class Experiment:
             **common(self.settings, self.space.name, device, self.generation, self.spent, seconds),
             "split": self.data.digest,
             "images": {"weights": len(self.data.weights), "fitness": len(self.data.fitness)},
-            "search_gpu_days": self._search_seconds(seconds) / 86400,
-            "retrain_gpu_days": seconds["retrain"] / 86400,
-            "gpu_days": {phase: seconds[phase] / 86400 for phase in ("warmup", "finetune", "measure", "retrain")},
+            "search_gpu_days": self._search_seconds(of_devices) / 86400,
+            "retrain_gpu_days": of_devices["retrain"] / 86400,
+            "gpu_days": {phase: of_devices[phase] / 86400 for phase in ("warmup", "finetune", "measure", "retrain")},
             "finetune_rate": self.trainer.rate.share,
             "micro_batches": {"supernet": self.trainer.micro_batches.parts, "retrain": self.finalists.micro_batches},
             "best": {
@@ -618,7 +623,7 @@ class Experiment:
         return {"genotype": list(chosen), "test_error": None, "params": cost.params, "flops": cost.flops}
 
     def _search_seconds(self, seconds: Mapping[str, float]) -> float:
-        """Seconds of the search, with those of the warm-up that another run has done for it."""
+        """Seconds of the search on all devices, with those of the warm-up that another run has done for it."""
         own = sum(seconds[phase] for phase in ("warmup", "finetune", "measure", "algorithm"))
         return own + (self.warmed_up.seconds if self.warmed_up is not None else 0.0)
 

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evonas.config import Settings
 from evonas.datasets import DATASETS
-from evonas.engines.engine import Engine
 from evonas.history import Row, front_rows, generation_row, measurement_rows, model_rows
 from evonas.plan import algorithm, check, complete
 from evonas.progress import Reporter, duration
@@ -34,6 +33,9 @@ from evonas.table import Table, read
 from evonas.table import complete as complete_table
 from problems.fronts import hypervolume, inverted_distance, measured_hypervolume
 from problems.tabular import TabularProblem
+
+if TYPE_CHECKING:
+    from evonas.engines.engine import Engine
 
 
 def effective(settings: Settings) -> Settings:
