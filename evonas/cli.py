@@ -157,6 +157,9 @@ def retrain_command(
     for key, value in (("retrain.genotypes", chosen), ("retrain.enabled", True), ("supernet.from", None)):
         _put(data, key, value)
     _put(data, "search.init", None)
+    for key in ("retrain.threads", "retrain.jobs"):  # a RUN's own suited another number of networks
+        if not any(part.startswith(f"{key}=") for part in assign or ()):
+            _put(data, key, None)
     require_own_packages()
 
     from evonas.plan import check

@@ -2,17 +2,15 @@
 
     python tests/benchmarks/cluster.py [--workers 1,2,4]
 
-Digits, with the supernet and a population of `configs/digits.yaml`. Ray starts on this machine, with a processor for each
-worker whether there is one or not, or is reached at RAY_ADDRESS.
+Digits, with the supernet and a population of `configs/digits.yaml`. Ray starts on this machine, with a processor for
+each worker whether there is one or not, or is reached at RAY_ADDRESS.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-import time
 from collections import deque
 from functools import partial
 from pathlib import Path
@@ -38,7 +36,7 @@ from evonas.supernet.careful import CarefulMeasurer
 from evonas.supernet.measuring import Measurer
 
 CONFIG = Path(__file__).parents[2] / "configs" / "digits.yaml"
-TASKS = 500
+TASKS = 200
 ROUNDS = 5
 
 
@@ -46,10 +44,12 @@ def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", default="1,2,4", help="numbers of workers to measure")
-    numbers = [int(number) for number in parser.parse_args().workers.split(",")]
+    parser.add_argument("--no-retraining", action="store_true", help="Ray alone")
+    chosen = parser.parse_args()
+    numbers = [int(number) for number in chosen.workers.split(",")]
     os.environ.setdefault("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     prepare()
-    for batch_size in (64, 128):
+    for batch_size in () if chosen.no_retraining else (64, 128):
         side_by_side(batch_size)
     if "RAY_ADDRESS" not in os.environ:
         import ray
@@ -64,7 +64,7 @@ def main() -> None:
 def side_by_side(batch_size: int) -> None:
     """An epoch of each of two networks: in turn on two threads, against both at once on one thread each."""
     changes = [
-        "threads=2", "dataset.image_size=16", "space={name: nb-macro, width: 16, head: 64}",
+        "threads=2", "dataset.image_size=16", "dataset.train_images=512", "space={name: nb-macro, width: 16, head: 64}",
         f"retrain.batch_size={batch_size}", "retrain.epochs=1000",
     ]  # fmt: skip
     one = settings_of(*changes, "retrain.threads=1")
@@ -80,7 +80,7 @@ def side_by_side(batch_size: int) -> None:
             for call, found in by.results(deque(Call("train", a, n) for n, a in enumerate(arguments))):
                 states[by, call.about] = found["state"]
 
-        ratios = in_turn(partial(epoch, here), partial(epoch, crew))
+        ratios = in_turn(partial(epoch, here), partial(epoch, crew), ROUNDS)
     report("two networks in turn on two threads / side by side on one each", ratios, batch_size=batch_size)
 
 
