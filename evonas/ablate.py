@@ -6,16 +6,16 @@ and the table that is made of them. Whatever is finished there already is not do
 
 from __future__ import annotations
 
-import multiprocessing
-import os
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evonas.arms import ARMS, SUPERNET_ARMS, TABLE_ARMS
 from evonas.config import Settings, build, read_yaml, to_yaml
+from evonas.engines.crew import Call
+from evonas.engines.engine import Engine, LocalEngine
 from evonas.errors import ConfigError, RunError, nearest
 from evonas.plan import complete
 from evonas.progress import Reporter, Silent
@@ -44,29 +44,33 @@ def run_grid(
     supernets: int,
     jobs: int,
     reporter: Reporter,
+    engine: Engine | None = None,
 ) -> list[Job]:
     """Do every run of the grid that is not finished; returns all of them.
+
+    jobs: runs side by side on this machine. engine: where they run; None: here.
 
     Seed k searches on supernet k modulo `supernets`, in all arms alike. Raises ConfigError for an unknown arm, RunError
     where `out` holds something else, or another grid.
     """
+    engine = engine or LocalEngine()
     chosen = chosen_arms(settings, arms)
     settings = complete(settings)
     _claim(settings, out)
     on_table = settings.table.file is not None
     if not on_table:
         plain = [_warm_up(settings, out, number) for number in range(min(supernets, seeds))]
-        _run_all(plain, jobs, reporter, "warm-ups")
+        _run_all(plain, jobs, reporter, "warm-ups", engine)
     first = [arm for arm in chosen if not ARMS[arm].warms_up]
     # Seed by seed, so that a grid that is stopped has whole pairs.
     made = [_job(settings, out, arm, seed, supernets) for seed in range(seeds) for arm in first]
-    _run_all(made, jobs, reporter, "searches")
+    _run_all(made, jobs, reporter, "searches", engine)
     longer = [arm for arm in chosen if arm not in first]
     if longer:
         extra = [_longer_warm_up(settings, out, arm, n) for arm in longer for n in range(min(supernets, seeds))]
-        _run_all(extra, jobs, reporter, "longer warm-ups")
+        _run_all(extra, jobs, reporter, "longer warm-ups", engine)
         more = [_job(settings, out, arm, seed, supernets) for seed in range(seeds) for arm in longer]
-        _run_all(more, jobs, reporter, "searches on those")
+        _run_all(more, jobs, reporter, "searches on those", engine)
         made += more
     return made
 
@@ -148,31 +152,44 @@ def _path(out: Path, arm: str, number: int, seed: int) -> Path:
     return out / "runs" / arm / f"supernet-{number}-seed-{seed}"
 
 
-def _run_all(jobs: Iterable[Job], workers: int, reporter: Reporter, title: str) -> None:
+def _run_all(jobs: Iterable[Job], workers: int, reporter: Reporter, title: str, engine: Engine) -> None:
     waiting = [job for job in jobs if not job.out.exists() or read_result(job.out) is None]
     if not waiting:
         return
-    with reporter.task(title, len(waiting)) as task:
-        if workers == 1:
-            for job in waiting:
-                _run(job)
-                task.advance(1, job.arm)
-            return
-        # A fresh process each worker: torch's threads do not survive a fork.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
-            for job, _ in zip(waiting, pool.map(_run, waiting), strict=True):
-                task.advance(1, job.arm)
+    calls = deque(Call("run", (job.settings.model_dump(mode="json"), str(job.out)), job) for job in waiting)
+    first = waiting[0].settings  # the arms differ in neither device nor threads
+    # One thread for each of several runs, which is what the run then records.
+    variables = {"OMP_NUM_THREADS": "1"} if workers > 1 or engine.measures else {}
+    crew = engine.crew(
+        Runs,
+        threads=first.threads or 1,
+        device=_device(first),
+        calls=len(waiting),
+        jobs=workers,
+        variables=variables,
+    )
+    with crew, reporter.task(title, len(waiting)) as task:
+        for call, _ in crew.results(calls):
+            task.advance(1, call.about.arm)
 
 
-def _one_thread() -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
+def _device(settings: Settings) -> str:
+    """The device that the runs will take."""
+    if settings.device != "auto":
+        return settings.device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _run(job: Job) -> None:
-    """Do a run, or go on with it."""
-    module = runner(job.settings)
-    if job.out.exists():
-        module.resume(job.out, Silent())
-    else:
-        module.start(job.settings, job.out, Silent())
+class Runs:
+    """What a worker holds: it does whole runs."""
+
+    def run(self, settings: Mapping[str, Any], out: str) -> None:
+        """Do a run of plain settings, or go on with it."""
+        built, folder = build(settings), Path(out)
+        module = runner(built)
+        if folder.exists():
+            module.resume(folder, Silent())
+        else:
+            module.start(built, folder, Silent())

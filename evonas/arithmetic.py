@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -84,6 +84,17 @@ def set_up(threads: int, device: str, allocator: str, deterministic: bool = Fals
     return words
 
 
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Within it, torch has so many threads on the CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the device, or the machine, has no memory left for what was asked."""
     # torch has a type of its own for devices only; for the machine's memory it is a RuntimeError like any other.
@@ -93,12 +104,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 class MicroBatches:
     """Runs training steps in as many equal parts as the device's memory asks for; gradients add up to the batch's.
 
-    parts: into how many a batch is split at present, a power of two. It grows when memory is short, and stays. Batch
+    parts: into how many a batch is split at present. It grows when memory is short, and stays. Batch
     norms then see a part at a time, as they do when a batch is spread over devices.
     """
 
-    def __init__(self, say: Say = lambda line: None) -> None:
-        self.parts = 1
+    def __init__(self, say: Say = lambda line: None, parts: int = 1) -> None:
+        self.parts = parts
         self._say = say
 
     def run(self, images: int, part: Callable[[slice, float], Tensor], discard: Callable[[], None]) -> Tensor:

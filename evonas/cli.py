@@ -17,6 +17,7 @@ import typer
 
 from evonas import __version__
 from evonas.config import Settings, parse_yaml, read_yaml, shipped, shipped_folders, short_name, with_assignments
+from evonas.environment import is_first
 from evonas.errors import ConfigError, EvonasError, Paused, nearest, printable
 from evonas.slices import Slice
 
@@ -108,6 +109,13 @@ MaxSeconds = Annotated[
     float | None,
     typer.Option(min=0, metavar="N", help="Stop at a checkpoint before N seconds are over, with exit code 75."),
 ]
+EngineName = Annotated[
+    str, typer.Option("--engine", metavar="local|ray", help="Compute on this machine, or on a Ray cluster.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Of the cluster; default: RAY_ADDRESS, else one of its own on this machine."),
+]
 Assign = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, as search.population=16; repeatable.")
 ]
@@ -137,6 +145,8 @@ def run_command(
         str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute; default: the settings'.")
     ] = None,
     out: OutRun = None,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
     max_seconds: MaxSeconds = None,
     quiet: Quiet = False,
 ) -> None:
@@ -153,7 +163,7 @@ def run_command(
 
         reports.truth(settings)  # a table that cannot be used is a mistake to learn of before the training
     folder = out or default_out(settings.search.algorithm, settings.dataset.name, settings.seed)
-    _carry_out(folder, settings, max_seconds, quiet, new=True)
+    _carry_out(folder, settings, max_seconds, quiet, engine, ray_address, new=True)
 
 
 @app.command("retrain", epilog=RETRAININGS, short_help="Train given networks from scratch.")
@@ -175,6 +185,8 @@ def retrain_command(
         str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute; default: the settings'.")
     ] = None,
     out: OutRun = None,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
     max_seconds: MaxSeconds = None,
     quiet: Quiet = False,
 ) -> None:
@@ -195,17 +207,26 @@ def retrain_command(
     for key, value in (("retrain.genotypes", chosen), ("retrain.enabled", True), ("supernet.from", None)):
         _put(data, key, value)
     _put(data, "search.init", None)
+    for key in ("retrain.threads", "retrain.jobs"):  # a RUN's own suited another number of networks
+        if not any(part.startswith(f"{key}=") for part in assign or ()):
+            _put(data, key, None)
     require_own_packages()
 
     from evonas.plan import check
 
     settings = check(data)
     folder = out or default_out("retrain", settings.dataset.name, settings.seed)
-    _carry_out(folder, settings, max_seconds, quiet, new=True)
+    _carry_out(folder, settings, max_seconds, quiet, engine, ray_address, new=True)
 
 
 @app.command("resume")
-def resume_command(run: Run, max_seconds: MaxSeconds = None, quiet: Quiet = False) -> None:
+def resume_command(
+    run: Run,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
+    max_seconds: MaxSeconds = None,
+    quiet: Quiet = False,
+) -> None:
     """Go on with a run that was stopped, to the same end."""
     from evonas.run import read_result, require_run
 
@@ -217,7 +238,7 @@ def resume_command(run: Run, max_seconds: MaxSeconds = None, quiet: Quiet = Fals
 
     from evonas.config import build
 
-    _carry_out(run, build(read_yaml(run / "config.yaml")), max_seconds, quiet, new=False)
+    _carry_out(run, build(read_yaml(run / "config.yaml")), max_seconds, quiet, engine, ray_address, new=False)
 
 
 @app.command("show", short_help="Show generations, result and network in text.")
@@ -311,6 +332,8 @@ def ablate_command(
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Paired seeds.")] = 20,
     supernets: Annotated[int, typer.Option(min=1, metavar="N", help="Warmed-up supernets they are spread over.")] = 3,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Runs side by side, one thread each.")] = 1,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the grid; goes on where it stopped.")] = Path(
         "runs/ablation"
     ),
@@ -320,13 +343,14 @@ def ablate_command(
     data = _settings_data(config, dataset, data_dir, space, table, [], assign)
     require_own_packages()
     from evonas import ablate, reports
+    from evonas.engines.engine import engine as named_engine
     from evonas.plan import check
     from evonas.progress import reporter
 
     settings = check(data)
     named = settings.table.file or settings.audit.table
     against = None if named is None else reports.truth(settings)
-    with _resumable(out):
+    with named_engine(engine, ray_address) as where, _resumable(out):
         grid = ablate.run_grid(
             settings,
             out,
@@ -335,6 +359,7 @@ def ablate_command(
             supernets=supernets,
             jobs=jobs,
             reporter=reporter(quiet),
+            engine=where,
         )
         tables = reports.ablation(out, grid, against)
     _print_ablation(out, tables)
@@ -600,16 +625,35 @@ class _resumable:  # noqa: N801 - reads as a sentence
         raise SystemExit(130 if issubclass(kind, KeyboardInterrupt) else 143)
 
 
-def _carry_out(folder: Path, settings: Settings, max_seconds: float | None, quiet: bool, *, new: bool) -> None:
-    """Begin a run in `folder`, or go on with the one there, and show its result."""
+def _carry_out(
+    folder: Path,
+    settings: Settings,
+    max_seconds: float | None,
+    quiet: bool,
+    engine: str,
+    ray_address: str | None,
+    *,
+    new: bool,
+) -> None:
+    """Begin a run in `folder`, or go on with the one there, and show its result.
+
+    Of the processes that torchrun starts the first one does that; the others share its training steps.
+    """
+    if not is_first():
+        if settings.table.file is None:
+            from evonas.engines.ranks import follow
+
+            follow()
+        return
+    from evonas.engines.engine import engine as named_engine
     from evonas.progress import reporter
     from evonas.runners import runner
     from evonas.stopwatch import Stopwatch
 
     share = Slice(max_seconds, STARTED)
     module, rest = runner(settings), (reporter(quiet), Stopwatch(STARTED), share)
-    with _resumable(folder, share):
-        result = module.start(settings, folder, *rest) if new else module.resume(folder, *rest)
+    with named_engine(engine, ray_address) as where, _resumable(folder, share):
+        result = module.start(settings, folder, *rest, where) if new else module.resume(folder, *rest, where)
     _finish(folder, settings, result)
 
 

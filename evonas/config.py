@@ -488,6 +488,12 @@ class RetrainSettings(Model):
         0.0, description="decay of a moving average of the weights, which is then what is reported; 0: none"
     )
     seeds: Count = Field(1, description="trainings of each reported network; the error is their mean")
+    threads: Annotated[Whole, Field(ge=1, le=1024)] | None = Field(
+        None, description="CPU threads of a training; null: 1 where there are trainings for every thread, else all"
+    )
+    jobs: Annotated[Whole, Field(ge=1, le=1024)] | None = Field(
+        None, description="trainings side by side, each in a process; null: as many as there are threads for"
+    )
     compile: bool | None = Field(None, description="torch.compile in retraining; null: on a GPU")
     references: Annotated[Whole, Field(ge=0, le=1000)] = Field(
         3, description="random networks trained by the same recipe, beside the largest; 0: no references at all"
@@ -511,6 +517,9 @@ class Settings(Model):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
     threads: Annotated[Whole, Field(ge=1, le=1024)] | None = Field(
         None, description="CPU threads; null: chosen at start and recorded"
+    )
+    processes: Annotated[Whole, Field(ge=1, le=1024)] | None = Field(
+        None, description="that share each step of the supernet, by torchrun; null: all there are, recorded"
     )
     memory_format: Literal["contiguous", "channels_last"] | None = Field(
         None, description="layout of images in memory; null: chosen at start and recorded"

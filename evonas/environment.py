@@ -1,11 +1,22 @@
-"""What a run ran on: device, versions, commit."""
+"""What a run runs on: device, processes, versions, commit."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
+
+
+def processes() -> int:
+    """How many processes torchrun has started for this run; 1 without it."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def is_first() -> bool:
+    """Whether this is the one of them that does the run."""
+    return processes() == 1 or os.environ["RANK"] == "0"
 
 
 def device_name(device: str) -> str:

@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from evonas.arithmetic import Arithmetic, default_precision, is_out_of_memory, set_up
 from evonas.audit import Audit
 from evonas.chosen import genotypes
 from evonas.complexity import Complexity
-from evonas.config import AuditSettings, Settings
+from evonas.config import MOST, AuditSettings, Settings
 from evonas.data import ImageData, load
-from evonas.environment import device_name
+from evonas.engines.bench import Bench, bench
+from evonas.engines.crew import Crew, Here
+from evonas.engines.engine import Engine, LocalEngine
+from evonas.engines.measuring import SpreadMeasurer
+from evonas.engines.ranks import LeadingTrainer, begin
+from evonas.environment import device_name, processes
 from evonas.errors import ConfigError, DeviceError, Paused, RunError, TrainingError
 from evonas.finalists import Finalists
 from evonas.forecast import Forecaster
@@ -39,10 +46,9 @@ from evonas.laws import require_fitting
 from evonas.logs import Noted, opened, require_packages
 from evonas.networks import Supernet, build_supernet, initialised
 from evonas.objectives import build_objectives
-from evonas.plan import algorithm, check, complete, unfair
+from evonas.plan import algorithm, check, complete, side_by_side, trainings, unfair
 from evonas.progress import Reporter, duration
 from evonas.result import common, front_result, named
-from evonas.retrain import ScratchTraining
 from evonas.run import RunFolder, read_result, require_free, state_files, trusted
 from evonas.search.additive import by_model, predicted
 from evonas.search.base import Candidate, random_networks
@@ -73,10 +79,13 @@ def effective(settings: Settings) -> Settings:
     source = settings.supernet.source
     supernet = {"source": None if source is None else str(Path(source).expanduser().absolute())}
     dataset = {"dir": None if folder is None else str(Path(folder).expanduser().absolute())}
-    return complete(settings).model_copy(
+    threads = settings.threads or torch.get_num_threads()
+    completed = complete(settings).model_copy(update={"device": device})
+    return completed.model_copy(
         update={
-            "device": device,
-            "threads": settings.threads or torch.get_num_threads(),
+            "threads": threads,
+            "processes": _processes(settings),
+            "retrain": side_by_side(completed, threads),
             "memory_format": settings.memory_format or "channels_last",
             "precision": settings.precision or default_precision(device),
             "dataset": settings.dataset.model_copy(update=dataset),
@@ -92,16 +101,19 @@ def start(
     reporter: Reporter,
     stopwatch: Stopwatch | None = None,
     share: Slice | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Run the settings from the beginning into the new folder `out`; returns what result.json holds.
 
-    share: how much of it this process does; None: all. Raises an EvonasError, with nothing written, for settings, data,
-    devices or folders that cannot be used; Paused where there is more to do.
+    share: how much of it this process does; None: all. engine: where it computes; None: on this machine. Raises an
+    EvonasError, with nothing written, for settings, data, devices or folders that cannot be used; Paused where there is
+    more to do.
     """
     settings = effective(settings)
     require_packages(settings.log)
     require_free(out)
-    experiment = Experiment(settings, reporter, stopwatch or Stopwatch())  # reads the data before anything is written
+    # Reads the data before anything is written.
+    experiment = Experiment(settings, reporter, stopwatch or Stopwatch(), engine=engine)
     if isinstance(experiment.space, ChainSpace):
         require_fitting(experiment.space, experiment.data.shape, len(experiment.data.classes))
     with RunFolder.create(out, settings) as folder:
@@ -110,20 +122,25 @@ def start(
 
 
 def resume(
-    path: Path, reporter: Reporter, stopwatch: Stopwatch | None = None, share: Slice | None = None
+    path: Path,
+    reporter: Reporter,
+    stopwatch: Stopwatch | None = None,
+    share: Slice | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Go on with an unfinished run from its last checkpoint; returns what result.json holds.
 
-    share: how much of it this process does; None: all that is left. Raises RunError for a folder that is no run, is in
-    use or is damaged, TrainingError for training that runs away; Paused where there is more to do.
+    share: how much of it this process does; None: all that is left. engine: where it computes, which need not be where
+    it began; None: on this machine. Raises RunError for a folder that is no run, is in use or is damaged, TrainingError
+    for training that runs away; Paused where there is more to do.
     """
     with RunFolder.open(path) as folder:
-        settings = effective(check(folder.settings().model_dump(mode="json")))
+        settings = effective(_as_begun(check(folder.settings().model_dump(mode="json"))))
         require_packages(settings.log)
         own = path if settings.supernet.source is not None and state_files(path) else None
         with trusted(path / "latency.csv"):
             timed = {row["what"]: float(row["milliseconds"]) for row in folder.read_table("latency.csv")}
-        experiment = Experiment(settings, reporter, stopwatch or Stopwatch(), warmed_up=own, timed=timed)
+        experiment = Experiment(settings, reporter, stopwatch or Stopwatch(), own, timed, engine)
         return experiment.execute(folder, share)
 
 
@@ -149,6 +166,26 @@ def score_states(path: Path, audit: AuditSettings, reporter: Reporter) -> None:
                 rows += experiment.audit.rows(state, [], [])
                 task.advance()
         folder.write_table("audit.csv", rows)
+
+
+def _processes(settings: Settings) -> int:
+    """How many processes share the steps. Raises ConfigError where there are others than the settings have."""
+    there = processes()
+    recorded = settings.processes or there
+    if there not in (1, recorded):
+        raise ConfigError(
+            f"torchrun started {there} processes, and the settings have processes {recorded}, on which batch norms "
+            f"depend; start {recorded}, or one alone, which makes its steps in as many parts"
+        )
+    return recorded
+
+
+def _as_begun(settings: Settings) -> Settings:
+    """Recorded settings; what an older version had no setting for is as it was then."""
+    if settings.retrain.threads is not None:
+        return settings
+    retrain = settings.retrain.model_copy(update={"threads": settings.threads, "jobs": 1})
+    return settings.model_copy(update={"retrain": retrain})
 
 
 def _truth(settings: Settings, space: Space) -> dict[Genotype, float] | None:
@@ -181,6 +218,7 @@ class Experiment:
         stopwatch: Stopwatch,
         warmed_up: Path | None = None,
         timed: Mapping[str, float] | None = None,
+        engine: Engine | None = None,
     ) -> None:
         """warmed_up: the run whose state 0 is taken. timed: latencies that are known already, as in latency.csv."""
         assert settings.threads is not None
@@ -190,6 +228,9 @@ class Experiment:
         self.settings = settings
         self.reporter = reporter
         self.stopwatch = stopwatch
+        self.engine = engine or LocalEngine()
+        self._workers: dict[int, Crew] = {}  # by the number of their threads
+        self._bench: Bench | None = None  # of this process
         self.device = torch.device(settings.device)
         self.arithmetic = Arithmetic.named(settings.device, settings.memory_format, settings.precision)
         self.seeds = Seeds(settings.seed)
@@ -197,7 +238,11 @@ class Experiment:
         self.data: ImageData = load(settings.dataset, self.device, reporter)
         self.complexity = Complexity(self.space, self.data.shape, len(self.data.classes))
         supernet = self.supernet = self._fresh_supernet()
-        self.trainer = SupernetTrainer(
+        self.ranks = begin(settings, self.data.digest) if processes() > 1 else None
+        if self.ranks is not None:
+            stopwatch.devices |= {"warmup": self.ranks.size, "finetune": self.ranks.size}
+        trainer = SupernetTrainer if self.ranks is None else LeadingTrainer
+        self.trainer = trainer(
             self.space,
             supernet,
             self.data,
@@ -206,6 +251,8 @@ class Experiment:
             self.seeds,
             self.arithmetic,
             say=self._say,
+            ranks=self.ranks,
+            processes=settings.processes or 1,
         )
         measurer = Measurer(supernet, self.data, settings.measure, self.arithmetic)
         self.latency = self._latency(timed) if settings.problem.timed else None
@@ -216,7 +263,7 @@ class Experiment:
             self.complexity,
             settings.problem.objectives,
             settings.search.generations,
-            progress=lambda steps: self.share.step(),
+            progress=self._step_made,
             limits=settings.problem.limits.given(),
             latency=self.latency,
             functions=build_objectives(settings.problem, self.space, self.data.shape, len(self.data.classes)),
@@ -237,11 +284,9 @@ class Experiment:
         self.final: list[Measurement] = []
         self.finalists = Finalists(
             self.space,
-            self.data,
             self.complexity,
             settings.retrain,
             self.seeds,
-            self.arithmetic,
             say=self._say,
             others="network" if self.chosen else "front",
         )
@@ -300,6 +345,12 @@ class Experiment:
         except Interrupted:
             self._checkpoint_in_between()
             raise Paused from None
+        except (Paused, TrainingError):
+            self._part()
+            raise
+        finally:
+            self._dismiss()
+        self._part()
         return self._finish()
 
     def _do_phases(self) -> None:
@@ -311,6 +362,16 @@ class Experiment:
             self._search()
         if self.phase == "retrain" and self.settings.retrain.enabled:
             self._retrain()
+
+    def _part(self) -> None:
+        """Let the processes go that share the steps. In the middle of a step they would not hear it."""
+        if self.ranks is not None:
+            self.ranks.tell(None)
+
+    def _step_made(self, steps: int) -> None:
+        """Where the run can end. Not where processes share the steps: the others would wait for the next one."""
+        if self.ranks is None:
+            self.share.step()
 
     def _tell_forecast(self) -> None:
         forecaster = Forecaster(self.settings, self.space, self.supernet, self.data, self.arithmetic)
@@ -332,12 +393,15 @@ class Experiment:
         """In the middle of a stretch: what training has done of it, and all else as it was at its beginning."""
         with self.stopwatch("io"):
             state = self.run.latest() if self.phase == "search" else None
+            if self._bench is not None and (network := self._bench.under_way()) is not None:
+                self.finalists.keep(*network)
             present = {"trainer": self.trainer.state_dict()}
             self._write_checkpoint(self._state() if state is None else {**state, **present})
 
     def _write_checkpoint(self, state: Mapping[str, Any]) -> None:
         self._write_latency()
-        self.run.checkpoint({**state, "seconds": self.stopwatch.seconds()})
+        seconds, of_devices = self.stopwatch.seconds(), self.stopwatch.device_seconds()
+        self.run.checkpoint({**state, "seconds": seconds, "device_seconds": of_devices})
 
     def _state(self) -> dict[str, Any]:
         state: dict[str, Any] = {"phase": self.phase, "spent": self.spent}
@@ -350,7 +414,7 @@ class Experiment:
         return state
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.stopwatch.restore(state["seconds"])
+        self.stopwatch.restore(state["seconds"], state.get("device_seconds"))
         self.phase, self.spent = state["phase"], state["spent"]
         if self.phase == "retrain":
             self.final = [Measurement.from_plain(row) for row in state["final"]]
@@ -385,7 +449,7 @@ class Experiment:
 
             def progress(made: int) -> None:
                 task.advance(made)
-                self.share.step()
+                self._step_made(made)
 
             while self.epoch < epochs:
                 with self.stopwatch("warmup"):
@@ -399,7 +463,7 @@ class Experiment:
     def _save_state(self) -> None:
         source = self.warmed_up
         if source is None:
-            seconds = self.stopwatch.seconds()["warmup"]
+            seconds = self.stopwatch.device_seconds()["warmup"]
             source = WarmedUp({}, seconds, self.settings.seed, device_name(str(self.device)))
         state = self.problem.state
         about = metadata(self.settings, self.data.digest, state, source)
@@ -408,6 +472,32 @@ class Experiment:
     # Search -----------------------------------------------------------------------------------------------------
 
     def _search(self) -> None:
+        if self.engine.measures:
+            crew = self._crew(self.settings.threads, calls=MOST)
+            self.problem.measurer = SpreadMeasurer(self.problem.measurer, crew)
+            self.stopwatch.devices["measure"] = crew.size
+        self._generations()
+
+    def _crew(self, threads: int | None, calls: int, jobs: int = 1) -> Crew:
+        """Workers of so many threads for so many calls at once, each with a bench: those at work, or new ones."""
+        assert threads is not None
+        if jobs == 1 and not self.engine.measures:
+            held = self._bench = Bench(self.settings, self.data, self.arithmetic)
+            held.progress = self._step_made
+            return Here(lambda: held)
+        if self._workers.get(threads) is None:
+            self._dismiss()
+            make = partial(bench, self.settings.model_dump(mode="json"), self.data.digest)
+            device = self.settings.device
+            self._workers[threads] = self.engine.crew(make, threads=threads, device=device, calls=calls, jobs=jobs)
+        return self._workers[threads]
+
+    def _dismiss(self) -> None:
+        """Let all workers go."""
+        while self._workers:
+            self._workers.popitem()[1].close()
+
+    def _generations(self) -> None:
         settings = self.settings.search
         last, repairs = self.stopwatch.seconds()["total"], self.algorithm.repairs
 
@@ -516,15 +606,19 @@ class Experiment:
     def _retrain(self) -> None:
         ranking = self.chosen or [measurement.genotype for measurement in self.final]
         front = self.chosen or [m.genotype for m in spread(self._front(), self.settings.retrain.top)]
+        settings = self.settings.retrain
+        assert settings.jobs is not None
+        crew = self._crew(settings.threads, max(trainings(self.settings)), settings.jobs)
+        self.stopwatch.devices["retrain"] = crew.size if self.engine.measures else 1
         self.finalists.train(
             ranking,
             front,
+            crew,
             self.reporter,
             self.logs.figures,
             self.stopwatch,
             self._offer_checkpoint,
             self._checkpoint,
-            lambda steps: self.share.step(),
             self._save_best,
         )
 
@@ -532,8 +626,8 @@ class Experiment:
         """The final front; empty where there is one objective, or no search."""
         return pareto_front(self.final) if self.final and len(self.problem.objectives) > 1 else []
 
-    def _save_best(self, genotype: Genotype, training: ScratchTraining) -> None:
-        self.run.write_weights("best/model.safetensors", training.weights(), {"weights": "retrained"})
+    def _save_best(self, genotype: Genotype, weights: Mapping[str, Tensor]) -> None:
+        self.run.write_weights("best/model.safetensors", weights, {"weights": "retrained"})
         self._describe_best(genotype, "retrained")
 
     def _describe_best(self, genotype: Genotype, weights: str | None) -> None:
@@ -555,7 +649,7 @@ class Experiment:
     # Result -----------------------------------------------------------------------------------------------------
 
     def _finish(self) -> dict[str, Any]:
-        seconds = self.stopwatch.seconds()
+        seconds, of_devices = self.stopwatch.seconds(), self.stopwatch.device_seconds()
         best = self._best()
         measured = next((m for m in self.final if list(m.genotype) == best["genotype"]), None)
         device = str(self.device)
@@ -563,9 +657,9 @@ class Experiment:
             **common(self.settings, self.space.name, device, self.generation, self.spent, seconds),
             "split": self.data.digest,
             "images": {"weights": len(self.data.weights), "fitness": len(self.data.fitness)},
-            "search_gpu_days": self._search_seconds(seconds) / 86400,
-            "retrain_gpu_days": seconds["retrain"] / 86400,
-            "gpu_days": {phase: seconds[phase] / 86400 for phase in ("warmup", "finetune", "measure", "retrain")},
+            "search_gpu_days": self._search_seconds(of_devices) / 86400,
+            "retrain_gpu_days": of_devices["retrain"] / 86400,
+            "gpu_days": {phase: of_devices[phase] / 86400 for phase in ("warmup", "finetune", "measure", "retrain")},
             "finetune_rate": self.trainer.rate.share,
             "micro_batches": {"supernet": self.trainer.micro_batches.parts, "retrain": self.finalists.micro_batches},
             "best": {
@@ -605,7 +699,7 @@ class Experiment:
         return {"genotype": list(chosen), "test_error": None, "params": cost.params, "flops": cost.flops}
 
     def _search_seconds(self, seconds: Mapping[str, float]) -> float:
-        """Seconds of the search, with those of the warm-up that another run has done for it."""
+        """Seconds of the search on all devices, with those of the warm-up that another run has done for it."""
         own = sum(seconds[phase] for phase in ("warmup", "finetune", "measure", "algorithm"))
         return own + (self.warmed_up.seconds if self.warmed_up is not None else 0.0)
 

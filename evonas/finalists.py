@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import statistics
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from evonas.arithmetic import Arithmetic, Say
+from torch import Tensor
+
+from evonas.arithmetic import Say
 from evonas.complexity import Complexity
 from evonas.config import RetrainSettings
-from evonas.data import ImageData
+from evonas.engines.crew import Call, Crew
 from evonas.progress import Reporter
-from evonas.retrain import ScratchTraining
 from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
 from evonas.stopwatch import Stopwatch
-from evonas.supernet.stretch import Progress
 
 Tell = Callable[[str, int, Mapping[str, float]], None]  # series, step and figures
-Job = tuple[str, Genotype, int]  # role, network, and which of its trainings
+
+
+class Job(NamedTuple):
+    """A training: what the network is to the run, the network, and which of its trainings it is."""
+
+    role: str
+    genotype: Genotype
+    repeat: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What names it within a run."""
+        return self.role, self.repeat
+
+    @property
+    def title(self) -> str:
+        """The same in words."""
+        return f"retrain {self.role}" + (f", seed {self.repeat + 1}" if self.repeat else "")
 
 
 class Finalists:
-    """Trains one network after another, with a checkpoint after each epoch.
+    """Trains networks epoch by epoch, each state of them part of the run's checkpoints.
 
     With `retrain.top` over 1 and one objective, that many compete: each is trained on the weights part and scored on
     the fitness part, and the one with the lowest error goes on. With several objectives nothing competes, and as many
@@ -33,11 +51,9 @@ class Finalists:
     def __init__(
         self,
         space: Space,
-        data: ImageData,
         complexity: Complexity,
         settings: RetrainSettings,
         seeds: Seeds,
-        arithmetic: Arithmetic,
         say: Say = lambda line: None,
         others: str = "front",
     ) -> None:
@@ -45,72 +61,103 @@ class Finalists:
         self.space = space
         self.settings = settings
         self.trained: list[dict[str, Any]] = []
-        self._data = data
         self._complexity = complexity
         self._seeds = seeds
-        self._arithmetic = arithmetic
         self._say = say
         self._others = others
         self.micro_batches = 1  # most parts that a step was split into
-        self._training: ScratchTraining | None = None  # the network that is half trained
-        self._begun: dict[str, Any] | None = None  # its state, as another process left it
+        self._states: dict[tuple[str, int], dict[str, Any]] = {}  # of networks that are half trained
+        self._first: dict[str, Any] | None = None  # the state of the next network, in a checkpoint
 
     def train(
         self,
         ranked: Sequence[Genotype],
         front: Sequence[Genotype],
+        crew: Crew,
         reporter: Reporter,
         tell: Tell,
         stopwatch: Stopwatch,
         offer: Callable[[], None],
         checkpoint: Callable[[], None],
-        progress: Progress,
-        save_best: Callable[[Genotype, ScratchTraining], None],
+        save_best: Callable[[Genotype, Mapping[str, Tensor]], None],
     ) -> None:
         """Train what is left to train.
 
         ranked: genotypes of the final measuring, best first. front: those to report of the front, or those that were
-        asked for; none where there is one objective. tell: is given the figures of each epoch.
-        offer: called where there may be a checkpoint, between epochs. checkpoint: writes one, behind each network.
+        asked for; none where there is one objective. crew: holds benches (see `engines.bench`). tell: is given the
+        figures of each epoch. offer: called where there may be a checkpoint, behind each round of epochs, one of each
+        network that is in training. checkpoint: writes one, behind each network's last.
         """
-        while (job := self._next(ranked, front)) is not None:
-            role, genotype, repeat = job
-            title = f"retrain {role}" + (f", seed {repeat + 1}" if repeat else "")
-            with stopwatch("retrain"):
-                training = self._taken_up(role, genotype, repeat)
-            with reporter.task(title, self.settings.epochs, training.epoch) as task:
-                self._training = training
-                while not training.done:
-                    epoch, rate = training.epoch, training.rate()
-                    with stopwatch("retrain"):
-                        loss = training.train_epoch(progress)
-                    tell(title, epoch, {"loss": loss, "lr": rate})
-                    task.advance(1, f"loss {loss:.3f}")
-                    if not training.done:
-                        offer()
-            with stopwatch("retrain"):
-                self.trained.append({**self._scored(role, genotype, training), "repeat": repeat})
-            self.micro_batches = max(self.micro_batches, training.micro_batches.parts)
-            if (role, repeat) == ("best", 0):
-                save_best(genotype, training)
-            self._training = None
-            checkpoint()
+        around = crew, reporter, tell, stopwatch, offer, checkpoint, save_best
+        self._train([] if front else self._competing(ranked), *around)
+        self._train(self._reporting(ranked, front), *around)
 
-    def _next(self, ranked: Sequence[Genotype], front: Sequence[Genotype]) -> Job | None:
-        """The next network to train: its role, and which of its trainings it is."""
+    def _reporting(self, ranked: Sequence[Genotype], front: Sequence[Genotype]) -> list[Job]:
+        chosen = self._chosen(ranked)
+        others = [genotype for genotype in front if genotype != chosen]
+        reported = [(f"{self._others} {i + 2}", genotype) for i, genotype in enumerate(others)]
+        networks = [("best", chosen), *reported, *self._references()]
+        return [Job(role, genotype, repeat) for role, genotype in networks for repeat in range(self.settings.seeds)]
+
+    def _train(
+        self,
+        jobs: Sequence[Job],
+        crew: Crew,
+        reporter: Reporter,
+        tell: Tell,
+        stopwatch: Stopwatch,
+        offer: Callable[[], None],
+        checkpoint: Callable[[], None],
+        save_best: Callable[[Genotype, Mapping[str, Tensor]], None],
+    ) -> None:
         done = {(row["role"], row["repeat"]) for row in self.trained}
-        competing = [] if front else self._competing(ranked)
-        jobs: list[Job] = [(f"competitor {i + 1}", genotype, 0) for i, genotype in enumerate(competing)]
-        if all((role, repeat) in done for role, _, repeat in jobs):
-            chosen = self._chosen(ranked)
-            others = [genotype for genotype in front if genotype != chosen]
-            reported = [(f"{self._others} {i + 2}", genotype) for i, genotype in enumerate(others)]
-            reported = [("best", chosen), *reported, *self._references()]
-            jobs = [(role, genotype, repeat) for role, genotype in reported for repeat in range(self.settings.seeds)]
-        return next(((role, genotype, i) for role, genotype, i in jobs if (role, i) not in done), None)
+        waiting = [job for job in jobs if job.key not in done]
+        if not waiting:
+            return
+        if self._first is not None:
+            self._states[waiting[0].key], self._first = self._first, None
+        epochs, behind = self.settings.epochs, sum(state["epoch"] for state in self._states.values())
+        calls = deque(Call("train", (*job, self._states.get(job.key)), job) for job in waiting)
+        results = crew.results(calls)
+        fresh: set[Job] = set()  # networks that had an epoch since the last checkpoint
+        with reporter.task("retraining", len(jobs) * epochs, (len(jobs) - len(waiting)) * epochs + behind) as task:
+            while True:
+                with stopwatch("retrain"):
+                    found = next(results, None)
+                if found is None:
+                    break
+                job, result = found[0].about, found[1]
+                self._take(job, result)
+                if result["row"] is None:
+                    calls.appendleft(Call("train", (*job, result["state"]), job))
+                elif result["weights"] is not None:
+                    save_best(job.genotype, result["weights"])
+                tell(job.title, result["state"]["epoch"] - 1, {"loss": result["loss"], "lr": result["lr"]})
+                task.advance(1, f"{job.role}, loss {result['loss']:.3f}")
+                fresh.add(job)
+                if result["row"] is not None or len(fresh) >= min(crew.size, len(self._states)):
+                    self._order(jobs)
+                    offer() if result["row"] is None else checkpoint()
+                    fresh.clear()
 
-    def _competing(self, ranked: Sequence[Genotype]) -> Sequence[Genotype]:
-        return ranked[: self.settings.top] if self.settings.top > 1 else []
+    def _take(self, job: Job, result: Mapping[str, Any]) -> None:
+        """Keep what an epoch has given."""
+        for line in result["said"]:
+            self._say(line)
+        self._states[job.key] = result["state"]
+        if result["row"] is not None:
+            self.micro_batches = max(self.micro_batches, result["state"]["parts"])
+            self.trained.append({**result["row"], "repeat": job.repeat})
+            del self._states[job.key]
+
+    def _order(self, jobs: Sequence[Job]) -> None:
+        """Rows of `trained` in the order of their jobs, whichever ended first."""
+        order = {job.key: place for place, job in enumerate(jobs)}
+        self.trained.sort(key=lambda row: order.get((row["role"], row["repeat"]), -1))
+
+    def _competing(self, ranked: Sequence[Genotype]) -> list[Job]:
+        chosen = ranked[: self.settings.top] if self.settings.top > 1 else []
+        return [Job(f"competitor {i + 1}", genotype, 0) for i, genotype in enumerate(chosen)]
 
     def _chosen(self, ranked: Sequence[Genotype]) -> Genotype:
         """The genotype that is reported: the best of the competitors, without them the first of the ranking."""
@@ -131,31 +178,6 @@ class Finalists:
                 break
         randoms = [(f"random {i + 1}", genotype) for i, genotype in enumerate(drawn.values())]
         return [("largest", self._complexity.largest()), *randoms]
-
-    def _taken_up(self, role: str, genotype: Genotype, repeat: int) -> ScratchTraining:
-        part = self._data.weights if role.startswith("competitor") else self._data.train
-        training = ScratchTraining(
-            self.space,
-            genotype,
-            self._data,
-            part,
-            self.settings,
-            self._seeds,
-            self._arithmetic,
-            repeat=repeat,
-            say=self._say,
-        )
-        begun, self._begun = self._begun, None
-        if begun is not None:
-            training.load_state_dict(begun)
-        return training
-
-    def _scored(self, role: str, genotype: Genotype, training: ScratchTraining) -> dict[str, Any]:
-        cost = self._complexity.of(genotype)
-        row: dict[str, Any] = {"role": role, "genotype": list(genotype), "params": cost.params, "flops": cost.flops}
-        if role.startswith("competitor"):
-            return {**row, "fitness_error": training.error(self._data.fitness)}
-        return {**row, "test_error": training.error(self._data.open_test(f"report of {role}"))}
 
     @property
     def competitors(self) -> list[dict[str, Any]]:
@@ -208,12 +230,17 @@ class Finalists:
             "test_error_std": statistics.stdev(errors),
         }
 
+    def keep(self, role: str, repeat: int, state: dict[str, Any]) -> None:
+        """Take the state of a network in the middle of an epoch into the next checkpoint."""
+        self._states[role, repeat] = state
+
     def state_dict(self) -> dict[str, Any]:
-        """What is trained, and the network that is half trained."""
-        training = self._begun if self._training is None else self._training.state_dict()
-        return {"trained": self.trained, "training": training, "parts": self.micro_batches}
+        """What is trained, and the networks that are half trained."""
+        states = [[*key, state] for key, state in self._states.items()]
+        return {"trained": self.trained, "training": None, "states": states, "parts": self.micro_batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`."""
-        self.trained, self._begun = state["trained"], state["training"]
-        self.micro_batches = state["parts"]
+        self.trained, self.micro_batches = state["trained"], state["parts"]
+        self._first = state["training"]  # of one network, from a time when there was never more than one
+        self._states = {(role, repeat): training for role, repeat, training in state.get("states", [])}

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import torch
 
-from evonas.arithmetic import Arithmetic
+from evonas.arithmetic import Arithmetic, threads
 from evonas.config import Settings, shipped
 from evonas.data import ImageData, Part, batches_per_epoch, fixed_batches
 from evonas.environment import device_name
 from evonas.networks import Supernet
+from evonas.plan import trainings
 from evonas.progress import duration
 from evonas.retrain import ScratchTraining
 from evonas.seeding import Seeds
@@ -151,19 +154,12 @@ class Forecaster:
             batch = self._arithmetic.laid_out(images[:size]), labels[:size], None if kept is None else kept[..., :size]
             return [partial(training._step, *batch, 1e-6)] * TIMED
 
-        epoch = self._seconds(steps, len(labels)) * batches_per_epoch(len(part), settings.batch_size)
+        with threads(settings.threads or torch.get_num_threads()):
+            epoch = self._seconds(steps, len(labels)) * batches_per_epoch(len(part), settings.batch_size)
         share = len(self._data.weights) / len(part)
-        reported, competitors = self._networks()
+        # So many networks, one after another, side by side with others.
+        reported, competitors = (math.ceil(number / (settings.jobs or 1)) for number in trainings(self._settings))
         return epoch * settings.epochs * (reported + competitors * share)
-
-    def _networks(self) -> tuple[int, int]:
-        """How many trainings are reported, and how many compete before."""
-        settings = self._settings.retrain
-        references = settings.references + 1 if settings.references else 0
-        several = len(self._settings.problem.objectives or ()) > 1
-        chosen = len(settings.genotypes) if settings.genotypes else settings.top if several else 1
-        competitors = settings.top if settings.top > 1 and not several and not settings.genotypes else 0
-        return (chosen + references) * settings.seeds, competitors
 
     def _seconds(self, steps: Callable[[int], Sequence[Step]], batch: int) -> float:
         """Mean seconds of the steps for a whole batch, from as many images of it as take a while to work through.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from evonas.config import OWN_CODE, OwnSpaceSettings, SearchSettings, Settings, build, entry_points_of
+from evonas.config import OWN_CODE, OwnSpaceSettings, RetrainSettings, SearchSettings, Settings, build, entry_points_of
 from evonas.datasets import DATASETS
 from evonas.errors import ConfigError, nearest
 from evonas.own_code import settled as settled_code
@@ -107,6 +107,28 @@ def complete(settings: Settings) -> Settings:
 def _settled(key: str, name: str, sha256: str | None) -> dict[str, str | None]:
     """Where code of one's own lies, under `key`, and what it is."""
     return dict(zip((key, "sha256"), settled_code(name, sha256), strict=True))
+
+
+def trainings(settings: Settings) -> tuple[int, int]:
+    """How many trainings of completed settings are reported, and how many compete before."""
+    retrain = settings.retrain
+    references = retrain.references + 1 if retrain.references else 0
+    several = len(settings.problem.objectives or ()) > 1
+    chosen = len(retrain.genotypes) if retrain.genotypes else retrain.top if several else 1
+    competitors = retrain.top if retrain.top > 1 and not several and not retrain.genotypes else 0
+    return (chosen + references) * retrain.seeds, competitors
+
+
+def side_by_side(settings: Settings, threads: int) -> RetrainSettings:
+    """Retraining with its threads and jobs decided; `threads` are those of the run.
+
+    Two networks, each on one thread, are trained faster than one after the other on two (docs/cluster.md). The number
+    of threads decides the bits of a result and is recorded; the number of jobs does not.
+    """
+    enough = settings.device == "cpu" and max(trainings(settings)) >= threads
+    each = settings.retrain.threads or (1 if enough else threads)
+    jobs = settings.retrain.jobs or (max(1, threads // each) if settings.device == "cpu" else 1)
+    return settings.retrain.model_copy(update={"threads": each, "jobs": jobs})
 
 
 class Costed(Protocol):

@@ -14,13 +14,17 @@ class Stopwatch:
     """Seconds by phase, which add up to the total: at every moment one phase is counted, the innermost open one.
 
     Outside every `with` block that is "setup" until `ready` is called, and "algorithm" from then on.
+
+    devices: by phase, on how many devices it computes; one where nothing is said.
     """
 
     def __init__(self, started: float | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._mark = clock() if started is None else started
         self._seconds = dict.fromkeys(PHASES, 0.0)
+        self._device_seconds = dict.fromkeys(PHASES, 0.0)
         self._open = ["setup"]
+        self.devices: dict[str, int] = {}
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
@@ -43,14 +47,21 @@ class Stopwatch:
         self._flush()
         return {**self._seconds, "total": sum(self._seconds.values())}
 
-    def restore(self, seconds: dict[str, float]) -> None:
-        """Add what an earlier process of the same run had counted."""
+    def device_seconds(self) -> dict[str, float]:
+        """Seconds by phase, times the devices that it computed on."""
+        self._flush()
+        return dict(self._device_seconds)
+
+    def restore(self, seconds: dict[str, float], device_seconds: dict[str, float] | None = None) -> None:
+        """Add what an earlier process of the same run had counted. None: it computed on one device."""
         for phase in PHASES:
             self._seconds[phase] += seconds.get(phase, 0.0)
+            self._device_seconds[phase] += (device_seconds or seconds).get(phase, 0.0)
 
     def _flush(self) -> None:
-        now = self._clock()
-        self._seconds[self._open[-1]] += now - self._mark
+        now, phase = self._clock(), self._open[-1]
+        self._seconds[phase] += now - self._mark
+        self._device_seconds[phase] += (now - self._mark) * self.devices.get(phase, 1)
         self._mark = now
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from evonas.table import complete as complete_table
 from problems.fronts import hypervolume, inverted_distance, measured_hypervolume
 from problems.tabular import TabularProblem
 
+if TYPE_CHECKING:
+    from evonas.engines.engine import Engine
+
 
 def effective(settings: Settings) -> Settings:
     """The settings with everything that is chosen at start filled in. Raises TableError for a table not there."""
@@ -54,8 +57,9 @@ def start(
     reporter: Reporter,
     stopwatch: Stopwatch | None = None,
     share: Slice | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
-    """Search the table into the new folder `out`, in one piece; returns what result.json holds.
+    """Search the table into the new folder `out`, in one piece and here; returns what result.json holds.
 
     Raises an EvonasError, with nothing written, for settings, tables or folders that cannot be used.
     """
@@ -74,7 +78,11 @@ def start(
 
 
 def resume(
-    path: Path, reporter: Reporter, stopwatch: Stopwatch | None = None, share: Slice | None = None
+    path: Path,
+    reporter: Reporter,
+    stopwatch: Stopwatch | None = None,
+    share: Slice | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Do a stopped run again, to the end that it would have had; returns what result.json holds. It is one piece.
 

@@ -28,6 +28,8 @@ class SupernetProblem(GenotypeProblem):
     (nats), params and flops (multiply-adds), and latency_ms and functions where they are wanted, each of shape (n,). A
     network that cannot be measured has error 100 and an infinite loss.
 
+    measurer: by which genotypes are measured; another of the same protocol may take its place.
+
     `adapt(population)` starts a generation: the first leaves the warmed-up supernet as it is (state 0), each later one
     fine-tunes it on the region of the population and counts the state up. The cache of measurements lives exactly as
     long as the state that gave them.
@@ -60,7 +62,7 @@ class SupernetProblem(GenotypeProblem):
         self._adapted = 0
         self._untrained: int | None = None  # the phase whose candidates are trained one by one as they are measured
         self._trainer = trainer
-        self._measurer = CarefulMeasurer(measurer)
+        self.measurer = CarefulMeasurer(measurer)
         self._complexity = complexity
         self._latency = latency
         self._functions = dict(functions or {})
@@ -68,13 +70,13 @@ class SupernetProblem(GenotypeProblem):
 
     def incidents(self) -> dict[Genotype, str]:
         """What was out of the ordinary about networks that were measured since the last call, by genotype."""
-        found, self._measurer.reasons = self._measurer.reasons, {}
+        found, self.measurer.reasons = self.measurer.reasons, {}
         return found
 
     @property
     def protocol(self) -> str:
         """How fitness is measured; measurements by another protocol do not compare."""
-        return self._measurer.protocol
+        return self.measurer.protocol
 
     @cached_property
     def objective_bounds(self) -> list[tuple[float, float]]:
@@ -145,12 +147,12 @@ class SupernetProblem(GenotypeProblem):
 
     def _scores(self, genotypes: Sequence[Genotype]) -> list[tuple[float, float]]:
         if self._untrained is None:
-            return self._measurer.measure(genotypes)
+            return self.measurer.measure(genotypes)
         phase, self._untrained = self._untrained, None
         scores = []
         for index, genotype in enumerate(genotypes):
             self._trainer.fine_tune_candidate(genotype, index, len(genotypes), phase, self.generations - 1)
-            scores += self._measurer.measure([genotype])
+            scores += self.measurer.measure([genotype])
         return scores
 
     def state_dict(self) -> dict[str, Any]:

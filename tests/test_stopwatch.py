@@ -71,3 +71,15 @@ def test_named_methods_are_counted_and_the_rest_is_passed_through(clock: Clock, 
     assert timed.size == 3
     assert watch.seconds()["retrain"] == 7
     assert not hasattr(timed, "adapt")
+
+
+def test_seconds_count_once_for_each_device(clock: Clock, watch: Stopwatch) -> None:
+    watch.restore({"measure": 5.0}, {"measure": 20.0})
+    watch.devices["measure"] = 3
+    for phase in ("measure", "finetune"):
+        with watch(phase):
+            clock.now += 2
+    assert (watch.seconds()["measure"], watch.seconds()["finetune"]) == (7, 2)
+    assert (watch.device_seconds()["measure"], watch.device_seconds()["finetune"]) == (26, 2)
+    watch.restore({"measure": 1.0})
+    assert watch.device_seconds()["measure"] == 27, "as older checkpoints have it"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from evonas.arithmetic import is_out_of_memory
+from evonas.networks import Supernet
 from evonas.spaces.base import Genotype
 from evonas.supernet.measuring import Measurer
 
@@ -24,23 +25,28 @@ class CarefulMeasurer:
 
     def __init__(self, measurer: Measurer) -> None:
         self.reasons: dict[Genotype, str] = {}
-        self._measurer = measurer
+        self.measurer = measurer
 
     @property
     def protocol(self) -> str:
         """How fitness is measured."""
-        return self._measurer.protocol
+        return self.measurer.protocol
+
+    @property
+    def supernet(self) -> Supernet:
+        """What is measured on."""
+        return self.measurer.supernet
 
     def measure(self, genotypes: Sequence[Genotype]) -> Scores:
         """(error in percent, mean cross-entropy in nats) of each genotype; WORST for one that cannot be measured."""
-        scores = _tried(self._measurer, genotypes)
+        scores = _tried(self.measurer, genotypes)
         if scores is None:
             scores = [self._alone(genotype) for genotype in genotypes]
         return [self._finite(genotype, score) for genotype, score in zip(genotypes, scores, strict=True)]
 
     def _alone(self, genotype: Genotype) -> tuple[float, float]:
         """One network, in smaller batches where memory is short for it."""
-        measurer = self._measurer
+        measurer = self.measurer
         for halvings in range(HALVINGS + 1):
             if halvings:
                 measurer = measurer.halved()

@@ -47,7 +47,8 @@ class Stretch:
 
     def state_dict(self) -> dict[str, Any]:
         """The stretch that was run last and the losses of its steps."""
-        return {"name": self._name, "losses": torch.stack(self._losses).cpu() if self._losses else None}
+        name, losses = self._begun or (self._name, self._losses)
+        return {"name": name, "losses": torch.stack(losses).cpu() if losses else None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice, repeat
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,18 @@ def cosine(start: float, end: float, progress: float) -> float:
 
 def _named(epoch: int) -> str:
     return f"warm-up epoch {epoch + 1}"
+
+
+class Sharing(Protocol):
+    """Processes that share each step: every one of them draws the same batches and paths, and has its own rows."""
+
+    size: int
+
+    def rows(self, images: int) -> slice:
+        """Which of a batch of so many images are this process's; perhaps none."""
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over the processes."""
 
 
 class BatchSource:
@@ -81,8 +93,14 @@ class SupernetTrainer:
         seeds: Seeds,
         arithmetic: Arithmetic,
         say: Say = lambda line: None,
+        ranks: Sharing | None = None,
+        processes: int = 1,
     ) -> None:
-        """say: is told of a shortage of memory, and of fine-tuning that is done again."""
+        """say: is told of a shortage of memory, and of fine-tuning that is done again.
+
+        ranks: the processes that share the steps; None: this one alone. processes: that shared them when the run began;
+        this one alone then makes its steps in as many parts, to the same end within the tolerance of sums.
+        """
         self.space = space
         self.supernet = supernet
         self.settings = settings
@@ -90,7 +108,9 @@ class SupernetTrainer:
         self._part = data.weights
         self._source = BatchSource(data, seeds, arithmetic)
         self._arithmetic = arithmetic
-        self.micro_batches = MicroBatches(say)
+        self.ranks = ranks
+        self._processes = 1 if ranks is None else ranks.size
+        self.micro_batches = MicroBatches(say, parts=max(1, processes // self._processes))
         self.rate = HalvingRate(say)  # of fine-tuning
         self._stretch = Stretch()
         self._seeds = seeds
@@ -209,9 +229,14 @@ class SupernetTrainer:
     def _step(self, images: Tensor, labels: Tensor, genotypes: Paths, lr: float) -> Tensor:
         """One optimiser step on the mean loss of the given paths over one batch; returns that loss, detached."""
         used = self._parameters_of(genotypes)
+        whole = len(labels)
+        if self.ranks is not None:
+            mine = self.ranks.rows(whole)
+            images, labels = images[mine], labels[mine]
 
         def part(rows: slice, share: float) -> Tensor:
             losses = []
+            share *= len(labels) / whole
             for genotype in genotypes:
                 with self._arithmetic.autocast():
                     logits = self.supernet(images[rows], genotype)
@@ -224,10 +249,24 @@ class SupernetTrainer:
             for parameter in used:
                 parameter.grad = None
 
-        loss = self.micro_batches.run(len(labels), part, discard)
+        loss = self.micro_batches.run(len(labels), part, discard) if len(labels) else images.new_zeros(())
+        if self.ranks is not None:
+            self._add_up(self.ranks, loss, used, genotypes)
         nn.utils.clip_grad_norm_(used, self.settings.clip)
         self.optimizer.step(used, lr)
         return loss
+
+    @torch.no_grad()
+    def _add_up(self, ranks: Sharing, loss: Tensor, used: Sequence[nn.Parameter], genotypes: Paths) -> None:
+        """Make loss and gradients those of the whole batch, and running statistics the mean of the processes'."""
+        for parameter in used:
+            if parameter.grad is None:  # no rows here
+                parameter.grad = torch.zeros_like(parameter)
+        norms = {id(norm): norm for genotype in genotypes for norm in self.supernet.path_norms(genotype)}
+        statistics = [s for norm in norms.values() for s in (norm.running_mean, norm.running_var) if s is not None]
+        for statistic in statistics:
+            statistic.div_(ranks.size)
+        ranks.add_up([loss, *(parameter.grad for parameter in used if parameter.grad is not None), *statistics])
 
     def _parameters_of(self, genotypes: Paths) -> list[nn.Parameter]:
         """What the paths use, each once. Parts are asked for their parameters once, as torch looks long for them."""
@@ -244,7 +283,7 @@ class SupernetTrainer:
         return {
             "supernet": self.supernet.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "parts": self.micro_batches.parts,
+            "parts": self.micro_batches.parts * self._processes,
             "rate": self.rate.state_dict(),
             "stretch": self._stretch.state_dict(),
         }
@@ -253,7 +292,7 @@ class SupernetTrainer:
         """Go on from `state_dict`."""
         self.supernet.load_state_dict(state["supernet"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.micro_batches.parts = state["parts"]
+        self.micro_batches.parts = max(1, state["parts"] // self._processes)
         if isinstance(state.get("rate"), dict):  # what was written before has no stretch that was under way
             self.rate.load_state_dict(state["rate"])
             self._stretch.load_state_dict(state["stretch"])

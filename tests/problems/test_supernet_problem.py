@@ -71,8 +71,8 @@ def test_each_later_adapt_gives_a_new_state_on_which_nothing_is_measured(problem
 def test_on_one_state_nothing_is_measured_twice(problem: SupernetProblem, monkeypatch: pytest.MonkeyPatch) -> None:
     genotypes = population(problem)
     measured: list[tuple[int, ...]] = []
-    original = problem._measurer.measure
-    monkeypatch.setattr(problem._measurer, "measure", lambda waiting: measured.extend(waiting) or original(waiting))
+    original = problem.measurer.measure
+    monkeypatch.setattr(problem.measurer, "measure", lambda waiting: measured.extend(waiting) or original(waiting))
     first = problem.evaluate(np.array([*genotypes, genotypes[0]]))
     assert measured == list(dict.fromkeys(genotypes))
     assert np.array_equal(problem.evaluate(np.array(genotypes)), first[:-1])
