@@ -619,6 +619,7 @@ class Experiment:
             self.stopwatch,
             self._offer_checkpoint,
             self._checkpoint,
+            self._step_made,
             self._save_best,
         )
 

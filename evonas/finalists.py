@@ -17,6 +17,7 @@ from evonas.progress import Reporter
 from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
 from evonas.stopwatch import Stopwatch
+from evonas.supernet.stretch import Progress
 
 Tell = Callable[[str, int, Mapping[str, float]], None]  # series, step and figures
 
@@ -79,6 +80,7 @@ class Finalists:
         stopwatch: Stopwatch,
         offer: Callable[[], None],
         checkpoint: Callable[[], None],
+        progress: Progress,
         save_best: Callable[[Genotype, Mapping[str, Tensor]], None],
     ) -> None:
         """Train what is left to train.
@@ -86,9 +88,10 @@ class Finalists:
         ranked: genotypes of the final measuring, best first. front: those to report of the front, or those that were
         asked for; none where there is one objective. crew: holds benches (see `engines.bench`). tell: is given the
         figures of each epoch. offer: called where there may be a checkpoint, behind each round of epochs, one of each
-        network that is in training. checkpoint: writes one, behind each network's last.
+        network that is in training. checkpoint: writes one, behind each network's last. progress: called behind each
+        epoch; may raise.
         """
-        around = crew, reporter, tell, stopwatch, offer, checkpoint, save_best
+        around = crew, reporter, tell, stopwatch, offer, checkpoint, progress, save_best
         self._train([] if front else self._competing(ranked), *around)
         self._train(self._reporting(ranked, front), *around)
 
@@ -108,6 +111,7 @@ class Finalists:
         stopwatch: Stopwatch,
         offer: Callable[[], None],
         checkpoint: Callable[[], None],
+        progress: Progress,
         save_best: Callable[[Genotype, Mapping[str, Tensor]], None],
     ) -> None:
         done = {(row["role"], row["repeat"]) for row in self.trained}
@@ -132,11 +136,12 @@ class Finalists:
                     calls.appendleft(Call("train", (*job, result["state"]), job))
                 elif result["weights"] is not None:
                     save_best(job.genotype, result["weights"])
+                self._order(jobs)
                 tell(job.title, result["state"]["epoch"] - 1, {"loss": result["loss"], "lr": result["lr"]})
                 task.advance(1, f"{job.role}, loss {result['loss']:.3f}")
+                progress(0)
                 fresh.add(job)
                 if result["row"] is not None or len(fresh) >= min(crew.size, len(self._states)):
-                    self._order(jobs)
                     offer() if result["row"] is None else checkpoint()
                     fresh.clear()
 

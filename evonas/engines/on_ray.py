@@ -44,7 +44,7 @@ def connected(address: str | None) -> ModuleType:
     try:
         dashboard = False if own else None  # which another cluster has or has not
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=dashboard)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # one that does not come up raises just that
         raise _no_cluster(address, error) from None
     finally:
         signal.signal(signal.SIGTERM, before)  # ray.init takes it
@@ -64,9 +64,10 @@ def _require_reachable(address: str) -> None:
 
 def _no_cluster(address: str, error: Exception) -> ConfigError:
     reason = " ".join(str(error).split())[:160]
+    where = "could be started here" if address == "local" else f"answers at {address}"
     return ConfigError(
-        f"no Ray cluster answers at {address} ({reason}); start one by `ray start "
-        "--head`; where it wants a token, set RAY_AUTH_MODE=token"
+        f"no Ray cluster {where} ({reason}); start one by `ray start --head`, and where it wants a token set "
+        "RAY_AUTH_MODE=token"
     )
 
 

@@ -30,7 +30,6 @@ pytestmark = [
     # Ray leaves pipes and files of its own processes to the garbage collector.
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 MARK = "EVONAS_TEST_CLUSTER"
 
