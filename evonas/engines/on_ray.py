@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -35,8 +36,7 @@ def connected(address: str | None) -> ModuleType:
     own = address == "local"
     for name, value in {**QUIET, **(LOOPBACK if own else {})}.items():
         os.environ.setdefault(name, value)
-    import ray
-
+    ray = import_module("ray")
     if ray.is_initialized():
         return ray
     _require_reachable(address)

@@ -26,7 +26,7 @@ from evonas.table_search import start
 
 POPULATIONS = (10, 30, 100, 400)
 STAGES = {6: [2, 2, 2], 12: [4, 4, 4], 20: [6, 7, 7]}
-GENERATIONS = (4, 40)  # some 2,000 and 20,000 rows
+GENERATIONS = (4, 40)  # some 300 and 20,000 rows
 
 
 def main() -> None:
@@ -36,8 +36,9 @@ def main() -> None:
     deep = [measuring(layers, 30) for layers in STAGES]
     nodes = [count for _, count in deep]
     exponents("exponent of measuring over depth", nodes, [work for work, _ in deep], layers=list(STAGES))
-    searches = [bookkeeping(n) for n in GENERATIONS]
-    exponents("exponent of a search's bookkeeping over its history", GENERATIONS, searches)
+    searches = [bookkeeping(generations) for generations in GENERATIONS]
+    rows = [search() for search in searches]
+    exponents("exponent of a search's bookkeeping over its history", rows, searches)
 
 
 def exponents(figure: str, sizes: Sequence[int], works: Sequence[Callable[[], object]], **about: Any) -> None:
@@ -62,14 +63,16 @@ def measuring(layers: int, networks: int) -> tuple[Callable[[], object], int]:
     return lambda: measurer.measure(genotypes), len({node for nodes in tree.nodes for node in nodes})
 
 
-def bookkeeping(generations: int) -> Callable[[], object]:
-    """A whole search on the shipped table by aging evolution, which writes some 500 rows a generation."""
+def bookkeeping(generations: int) -> Callable[[], int]:
+    """A whole search on the shipped table by aging evolution; it returns how many rows its history has."""
     assignments = [f"search.generations={generations}", "search.algorithm=aging", "search.evaluations=null"]
     settings = build(with_assignments({**read_yaml(shipped("table")), "table": {"file": "nb-macro"}}, assignments))
 
-    def search() -> None:
+    def search() -> int:
         with tempfile.TemporaryDirectory() as folder:
-            start(settings, Path(folder) / "run", Silent())
+            run = Path(folder) / "run"
+            start(settings, run, Silent())
+            return (run / "history.csv").read_bytes().count(b"\n") - 1
 
     return search
 
