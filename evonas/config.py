@@ -496,7 +496,7 @@ class RetrainSettings(Model):
     )
     compile: bool | None = Field(None, description="torch.compile in retraining; null: on a GPU")
     references: Annotated[Whole, Field(ge=0, le=1000)] = Field(
-        3, description="random networks trained by the same recipe, beside the largest; 0: no references at all"
+        3, description="random networks trained by the same recipe, beside the largest, whatever the limits; 0: none"
     )
 
 

@@ -137,9 +137,11 @@ def _found(read: Images, weights: Part, fitness: Part) -> str:
     counts = np.bincount(read.labels)
     least, most = int(counts.argmin()), int(counts.argmax())
     channels, height, width = weights.images.shape[1:]
+    found = f"from {read.classes[least]!r} ({counts[least]:,} images) to {read.classes[most]!r} ({counts[most]:,})"
+    if counts[least] == counts[most]:
+        found = f"each of {counts[most]:,} images"
     return (
-        f"found {len(read.classes)} classes, from {read.classes[least]!r} ({counts[least]:,} images) to "
-        f"{read.classes[most]!r} ({counts[most]:,}), held as {'grey' if channels == 1 else 'RGB'} of {width}x{height} "
+        f"found {len(read.classes)} classes, {found}, held as {'grey' if channels == 1 else 'RGB'} of {width}x{height} "
         f"pixels: {len(weights):,} for weights, {len(fitness):,} for fitness, {len(read.test):,} for the test"
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -62,16 +64,23 @@ def require_fitting(space: ChainSpace, shape: tuple[int, int, int], classes: int
     for law in (_shapes, _norms):
         reason = _broken(law, subject)
         if reason is not None:
+            numbers = f"--channels {shape[0]} --image-size {shape[1]} --classes {classes}"
             raise ConfigError(
-                f"the space {space.name} cannot be searched: {reason}; `evonas check-space` tells all of it"
+                f"the space {space.name} cannot be searched: {reason}; `evonas check-space {numbers}` tells all of it"
             )
 
 
 def broken_laws(space: Space, shape: tuple[int, int, int], classes: int) -> Iterator[tuple[str, str | None]]:
-    """Each law in words, and how the space breaks it; None where it does not. shape: (C, H, W) of an image."""
+    """Each law in words, and how the space breaks it; None where it does not. shape: (C, H, W) of an image.
+
+    Where the modules do not fit together, the laws behind that one would say no more, and are left out.
+    """
     subject = Subject(space, shape, classes)
     for title, law in LAWS.items():
-        yield title, _broken(law, subject)
+        reason = _broken(law, subject)
+        yield title, reason
+        if law is _shapes and reason is not None:
+            return
 
 
 def _broken(law: Law, subject: Subject) -> str | None:
@@ -124,7 +133,12 @@ def _shapes(subject: Subject) -> Iterator[str]:
             shapes = set()
             for module in options:
                 inputs = images.clone()
-                outputs = module(inputs)
+                try:
+                    outputs = module(inputs)
+                except Exception as error:  # the user's own code may raise anything
+                    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                    yield f"block {index}: {_short(module)} takes no input of shape {tuple(inputs.shape[1:])} ({said})"
+                    return
                 shapes.add(tuple(outputs.shape[1:]))
                 if not torch.equal(inputs, images):
                     yield f"block {index}: {_short(module)} changes its input in place"
@@ -135,6 +149,15 @@ def _shapes(subject: Subject) -> Iterator[str]:
         logits = subject.supernet(subject.images, genotype)
         if tuple(logits.shape) != (IMAGES, subject.classes):
             yield f"{genotype} gives {tuple(logits.shape)} for {IMAGES} images; expected ({IMAGES}, {subject.classes})"
+
+
+@torch.no_grad()
+def _other_images(subject: Subject) -> Iterator[str]:
+    channels, classes = 1 if subject.shape[0] != 1 else 3, subject.classes + 1
+    other = Subject(subject.space, (channels, *subject.shape[1:]), classes)
+    logits = other.supernet(other.images, subject.sample[0])
+    if tuple(logits.shape) != (IMAGES, classes):
+        yield f"{tuple(logits.shape)} for {IMAGES} images in {classes} classes; expected ({IMAGES}, {classes})"
 
 
 def _norms(subject: Subject) -> Iterator[str]:
@@ -180,11 +203,21 @@ def _costs(subject: Subject) -> Iterator[str]:
 def _export(subject: Subject) -> Iterator[str]:
     genotype = subject.sample[0]
     network = build_subnet(subject.space, genotype, subject.shape[0], subject.classes).eval()
-    program = torch.export.export(
-        network, (subject.images[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},)
-    ).module()
+    with _no_logging():  # what torch has to say of a failure is told as its reason
+        program = torch.export.export(
+            network, (subject.images[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},)
+        ).module()
     if not torch.allclose(program(subject.images), network(subject.images), atol=1e-5):
         yield f"{genotype}, exported, gives other logits"
+
+
+@contextmanager
+def _no_logging() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _short(module: nn.Module) -> str:
@@ -196,6 +229,7 @@ LAWS: dict[str, Law] = {
     "genotypes are encoded, decoded and described": _coding,
     "operators stay in the space, and mutation gives another network": _operators,
     "every path runs, and the modules of a choice can stand for each other": _shapes,
+    "it fits images of other channels, in other classes": _other_images,
     "batch norms have statistics of the path": _norms,
     "the subnet is the supernet's path, bit for bit": _path,
     "weights off the path get no gradient": _gradients,

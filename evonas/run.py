@@ -239,7 +239,8 @@ def require_free(path: Path) -> None:
     if path.is_dir() and not any(path.iterdir()):
         return
     if path.exists() or path.is_symlink():
-        what = "holds a run" if (path / "config.yaml").exists() else "exists and is not empty"
+        what = "exists and is not empty" if path.is_dir() else "is a file"
+        what = "holds a run" if (path / "config.yaml").exists() else what
         raise RunError(
             f"{path} {what}; choose another --out, or go on with it by `evonas resume {path}`"
             if what == "holds a run"

@@ -58,6 +58,10 @@ def _options(space: ChainSpace, channels: int, classes: int) -> Iterator[Mapping
 def _built(space: ChainSpace, index: int, name: str, factory: Callable[[], Any]) -> nn.Module:
     """What a factory of the user makes. Raises ConfigError where that is no module."""
     where = f"{space.name}: block {index}" + (f", {name!r}," if name else "")
+    if isinstance(factory, nn.Module):  # which can be called too
+        raise ConfigError(
+            f"{where} is a module; expected a factory of one, such as functools.partial(nn.Conv2d, 3, 8, 3)"
+        )
     try:
         module = factory()
     except Exception as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import isabstract
+
 from evonas.config import OwnSpaceSettings
 from evonas.errors import ConfigError
 from evonas.own_code import loaded, reason
@@ -20,6 +22,8 @@ def build_own(settings: OwnSpaceSettings) -> ChainSpace:
     kind = loaded(settings.name, settings.sha256, "evonas.spaces", "evonas check-space")
     if not isinstance(kind, type) or not issubclass(kind, ChainSpace):
         raise ConfigError(f"{settings.name} is no space; expected a class derived from evonas.spaces.ChainSpace")
+    if isabstract(kind):
+        raise ConfigError(f"{settings.name} has no method `blocks`; it gives the blocks of a network in order")
     try:
         space = kind()
         choices = space.choices
