@@ -159,6 +159,9 @@ class RemoteCrew(Crew, Generic[AnyWorker]):
                             "be short: use fewer of them, or smaller batches"
                         ) from None
                     calls.extendleft([] if ready else [call])
+                except Exception:
+                    self._idle.append(worker)  # it lives, and is let go with the others
+                    raise
                 else:
                     self._idle.append(worker)
                     if not ready:

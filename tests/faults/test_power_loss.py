@@ -225,7 +225,7 @@ def test_a_state_holds_all_that_the_rest_depends_on(run: Path, unbroken: Path) -
     names = list(parts(state))
     assert ("algorithm", "rng") in names and ("algorithm", "deap") in names and ("trainer", "optimizer") in names
     for name in names:
-        if name in {("seconds",), ("trainer", "rate")}:
+        if name in {("seconds",), ("device_seconds",), ("trainer", "rate")}:
             continue  # times are no part of equality; format 1 has no rate
         _, damaged = opened(path.read_bytes())
         place = damaged
