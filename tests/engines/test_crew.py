@@ -115,6 +115,12 @@ def test_work_that_kills_every_worker_is_given_up(fate: str) -> None:
         doubled(crew)
 
 
+def test_a_worker_whose_call_raises_is_let_go_with_the_others() -> None:
+    with FakeCrew(1) as crew, pytest.raises(AttributeError):
+        list(crew.results(deque([Call("nothing of that name")])))
+    assert [worker.dismissed for worker in crew.hired] == [True]
+
+
 def test_calls_that_are_added_meanwhile_are_made_too() -> None:
     with FakeCrew(2) as crew:
         calls, seen = deque([Call("double", (1,))]), []
