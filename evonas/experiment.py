@@ -30,7 +30,7 @@ from evonas.engines.measuring import SpreadMeasurer
 from evonas.engines.ranks import LeadingTrainer, begin
 from evonas.environment import device_name, processes
 from evonas.errors import ConfigError, DeviceError, Paused, RunError, TrainingError
-from evonas.finalists import Finalists
+from evonas.finalists import Finalists, Surroundings
 from evonas.forecast import Forecaster
 from evonas.history import (
     Row,
@@ -610,18 +610,17 @@ class Experiment:
         assert settings.jobs is not None
         crew = self._crew(settings.threads, max(trainings(self.settings)), settings.jobs)
         self.stopwatch.devices["retrain"] = crew.size if self.engine.measures else 1
-        self.finalists.train(
-            ranking,
-            front,
+        around = Surroundings(
             crew,
             self.reporter,
-            self.logs.figures,
             self.stopwatch,
-            self._offer_checkpoint,
-            self._checkpoint,
-            self._step_made,
-            self._save_best,
+            tell=self.logs.figures,
+            offer=self._offer_checkpoint,
+            checkpoint=self._checkpoint,
+            progress=self._step_made,
+            save_best=self._save_best,
         )
+        self.finalists.train(ranking, front, around)
 
     def _front(self) -> list[Measurement]:
         """The final front; empty where there is one objective, or no search."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -18,8 +19,6 @@ from evonas.seeding import Seeds
 from evonas.spaces.base import Genotype, Space
 from evonas.stopwatch import Stopwatch
 from evonas.supernet.stretch import Progress
-
-Tell = Callable[[str, int, Mapping[str, float]], None]  # series, step and figures
 
 
 class Job(NamedTuple):
@@ -38,6 +37,25 @@ class Job(NamedTuple):
     def title(self) -> str:
         """The same in words."""
         return f"retrain {self.role}" + (f", seed {self.repeat + 1}" if self.repeat else "")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What training is done with.
+
+    crew: holds benches (see `engines.bench`). tell: is given the figures of each epoch. offer: called where there may
+    be a checkpoint, behind each round of epochs, one of each network in training. checkpoint: writes one, behind each
+    network's last. progress: called behind each epoch; may raise. save_best: is given the best network's weights.
+    """
+
+    crew: Crew
+    reporter: Reporter
+    stopwatch: Stopwatch
+    tell: Callable[[str, int, Mapping[str, float]], None]  # series, step and figures
+    offer: Callable[[], None]
+    checkpoint: Callable[[], None]
+    progress: Progress
+    save_best: Callable[[Genotype, Mapping[str, Tensor]], None]
 
 
 class Finalists:
@@ -70,30 +88,14 @@ class Finalists:
         self._states: dict[tuple[str, int], dict[str, Any]] = {}  # of networks that are half trained
         self._first: dict[str, Any] | None = None  # the state of the next network, in a checkpoint
 
-    def train(
-        self,
-        ranked: Sequence[Genotype],
-        front: Sequence[Genotype],
-        crew: Crew,
-        reporter: Reporter,
-        tell: Tell,
-        stopwatch: Stopwatch,
-        offer: Callable[[], None],
-        checkpoint: Callable[[], None],
-        progress: Progress,
-        save_best: Callable[[Genotype, Mapping[str, Tensor]], None],
-    ) -> None:
+    def train(self, ranked: Sequence[Genotype], front: Sequence[Genotype], around: Surroundings) -> None:
         """Train what is left to train.
 
         ranked: genotypes of the final measuring, best first. front: those to report of the front, or those that were
-        asked for; none where there is one objective. crew: holds benches (see `engines.bench`). tell: is given the
-        figures of each epoch. offer: called where there may be a checkpoint, behind each round of epochs, one of each
-        network that is in training. checkpoint: writes one, behind each network's last. progress: called behind each
-        epoch; may raise.
+        asked for; none where there is one objective.
         """
-        around = crew, reporter, tell, stopwatch, offer, checkpoint, progress, save_best
-        self._train([] if front else self._competing(ranked), *around)
-        self._train(self._reporting(ranked, front), *around)
+        self._train([] if front else self._competing(ranked), around)
+        self._train(self._reporting(ranked, front), around)
 
     def _reporting(self, ranked: Sequence[Genotype], front: Sequence[Genotype]) -> list[Job]:
         chosen = self._chosen(ranked)
@@ -102,31 +104,24 @@ class Finalists:
         networks = [("best", chosen), *reported, *self._references()]
         return [Job(role, genotype, repeat) for role, genotype in networks for repeat in range(self.settings.seeds)]
 
-    def _train(
-        self,
-        jobs: Sequence[Job],
-        crew: Crew,
-        reporter: Reporter,
-        tell: Tell,
-        stopwatch: Stopwatch,
-        offer: Callable[[], None],
-        checkpoint: Callable[[], None],
-        progress: Progress,
-        save_best: Callable[[Genotype, Mapping[str, Tensor]], None],
-    ) -> None:
-        done = {(row["role"], row["repeat"]) for row in self.trained}
-        waiting = [job for job in jobs if job.key not in done]
+    @property
+    def _done(self) -> set[tuple[str, int]]:
+        return {(row["role"], row["repeat"]) for row in self.trained}
+
+    def _train(self, jobs: Sequence[Job], around: Surroundings) -> None:
+        waiting = [job for job in jobs if job.key not in self._done]
         if not waiting:
             return
         if self._first is not None:
             self._states[waiting[0].key], self._first = self._first, None
         epochs, behind = self.settings.epochs, sum(state["epoch"] for state in self._states.values())
         calls = deque(Call("train", (*job, self._states.get(job.key)), job) for job in waiting)
-        results = crew.results(calls)
+        results = around.crew.results(calls)
         fresh: set[Job] = set()  # networks that had an epoch since the last checkpoint
-        with reporter.task("retraining", len(jobs) * epochs, (len(jobs) - len(waiting)) * epochs + behind) as task:
+        behind += (len(jobs) - len(waiting)) * epochs
+        with around.reporter.task("retraining", len(jobs) * epochs, behind) as task:
             while True:
-                with stopwatch("retrain"):
+                with around.stopwatch("retrain"):
                     found = next(results, None)
                 if found is None:
                     break
@@ -135,14 +130,14 @@ class Finalists:
                 if result["row"] is None:
                     calls.appendleft(Call("train", (*job, result["state"]), job))
                 elif result["weights"] is not None:
-                    save_best(job.genotype, result["weights"])
+                    around.save_best(job.genotype, result["weights"])
                 self._order(jobs)
-                tell(job.title, result["state"]["epoch"] - 1, {"loss": result["loss"], "lr": result["lr"]})
+                around.tell(job.title, result["state"]["epoch"] - 1, {"loss": result["loss"], "lr": result["lr"]})
                 task.advance(1, f"{job.role}, loss {result['loss']:.3f}")
-                progress(0)
+                around.progress(0)
                 fresh.add(job)
-                if result["row"] is not None or len(fresh) >= min(crew.size, len(self._states)):
-                    offer() if result["row"] is None else checkpoint()
+                if result["row"] is not None or len(fresh) >= min(around.crew.size, len(self._states)):
+                    around.offer() if result["row"] is None else around.checkpoint()
                     fresh.clear()
 
     def _take(self, job: Job, result: Mapping[str, Any]) -> None:
@@ -237,7 +232,8 @@ class Finalists:
 
     def keep(self, role: str, repeat: int, state: dict[str, Any]) -> None:
         """Take the state of a network in the middle of an epoch into the next checkpoint."""
-        self._states[role, repeat] = state
+        if (role, repeat) not in self._done:
+            self._states[role, repeat] = state
 
     def state_dict(self) -> dict[str, Any]:
         """What is trained, and the networks that are half trained."""
