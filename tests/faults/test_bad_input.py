@@ -144,7 +144,7 @@ CASES = {
     "no such device": Case("run --device gpu", "expected 'auto', 'cpu' or 'cuda'"),
     "a time that is negative": Case("run --max-seconds -1", "max-seconds"),
     "two algorithms": Case("run ga nsga2", "nsga2"),
-    "an out that is a file": Case("run --out f", "f exists and is not empty; choose another --out", text("f", "x")),
+    "an out that is a file": Case("run --out f", "f is a file; choose another --out", text("f", "x")),
     "an out below a file": Case("run --out f/run", "cannot make the run folder f/run", text("f", "x")),
     "an out with a run": Case("run --out run", "evonas resume run"),
     "no such network": Case("retrain darts-v3", "did you mean 'darts-v2'"),
