@@ -104,8 +104,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 class MicroBatches:
     """Runs training steps in as many equal parts as the device's memory asks for; gradients add up to the batch's.
 
-    parts: into how many a batch is split at present. It grows when memory is short, and stays. Batch
-    norms then see a part at a time, as they do when a batch is spread over devices.
+    parts: into how many a batch is split at present. It grows when memory is short, and stays. Batch norms then see a
+    part at a time, as they do when a batch is spread over devices.
     """
 
     def __init__(self, say: Say = lambda line: None, parts: int = 1) -> None:

@@ -102,6 +102,8 @@ TableFile = Annotated[
 Config = Annotated[
     str | None, typer.Option(metavar="FILE", help="Settings file, or the name of a shipped one (digits, ...).")
 ]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Seed of every random draw; default: the settings'.")]
+Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute; default: the settings'.")]
 OutRun = Annotated[
     Path | None, typer.Option(metavar="RUN", help="New folder of the run; default: runs/ALGORITHM-DATASET-SEED.")
 ]
@@ -138,12 +140,8 @@ def run_command(
     init: Annotated[
         str | None, typer.Option(metavar="FILE", help="Begin with these genotypes: a CSV file, or the front of a RUN.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Seed of every random draw; default: the settings'.")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute; default: the settings'.")
-    ] = None,
+    seed: Seed = None,
+    device: Device = None,
     out: OutRun = None,
     engine: EngineName = "local",
     ray_address: RayAddress = None,
@@ -178,12 +176,8 @@ def retrain_command(
     space: SpaceName = None,
     config: Config = None,
     assign: Assign = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Seed of every random draw; default: the settings'.")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute; default: the settings'.")
-    ] = None,
+    seed: Seed = None,
+    device: Device = None,
     out: OutRun = None,
     engine: EngineName = "local",
     ray_address: RayAddress = None,

@@ -88,7 +88,12 @@ def _broken(law: Law, subject: Subject) -> str | None:
     try:
         return next(law(subject), None)
     except Exception as error:  # the user's own code may raise anything
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return _told(error)
+
+
+def _told(error: Exception) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _coding(subject: Subject) -> Iterator[str]:
@@ -136,8 +141,8 @@ def _shapes(subject: Subject) -> Iterator[str]:
                 try:
                     outputs = module(inputs)
                 except Exception as error:  # the user's own code may raise anything
-                    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-                    yield f"block {index}: {_short(module)} takes no input of shape {tuple(inputs.shape[1:])} ({said})"
+                    shape = tuple(inputs.shape[1:])
+                    yield f"block {index}: {_short(module)} takes no input of shape {shape} ({_told(error)})"
                     return
                 shapes.add(tuple(outputs.shape[1:]))
                 if not torch.equal(inputs, images):
