@@ -1,9 +1,10 @@
 """What Ray costs a generation, and what processes gain in retraining.
 
-    python tests/benchmarks/cluster.py [--workers 1,2,4]
+    python tests/benchmarks/cluster.py [--workers 1,2,4] [--no-retraining]
 
 Digits, with the supernet and a population of `configs/digits.yaml`. Ray starts on this machine, with a processor for
-each worker whether there is one or not, or is reached at RAY_ADDRESS.
+each worker whether there is one or not, or is reached at RAY_ADDRESS. `cluster_growth.py` holds more workers against
+the model of docs/cluster.md.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def main() -> None:
     os.environ.setdefault("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     prepare()
     for batch_size in () if chosen.no_retraining else (64, 128):
-        side_by_side(batch_size)
+        side_by_side(batch_size, (1, 1))
+        side_by_side(batch_size, (0, 1))
     if "RAY_ADDRESS" not in os.environ:
         import ray
 
@@ -61,15 +63,18 @@ def main() -> None:
             generation(engine, number)
 
 
-def side_by_side(batch_size: int) -> None:
-    """An epoch of each of two networks: in turn on two threads, against both at once on one thread each."""
+def side_by_side(batch_size: int, genes: tuple[int, int]) -> None:
+    """An epoch of each of two networks: in turn on two threads, against both at once on one thread each.
+
+    genes: of the one network and of the other, all of them; 0 is identity, so that such a network is far smaller.
+    """
     changes = [
-        "threads=2", "dataset.image_size=16", "dataset.train_images=512", "space={name: nb-macro, width: 16, head: 64}",
+        "threads=2", "dataset.image_size=16", "space={name: nb-macro, width: 16, head: 64}",
         f"retrain.batch_size={batch_size}", "retrain.epochs=1000",
     ]  # fmt: skip
     one = settings_of(*changes, "retrain.threads=1")
     data = load(one.dataset, torch.device("cpu"))
-    networks = [tuple([gene] * 8) for gene in (0, 1)]
+    networks = [tuple([gene] * 8) for gene in genes]
     two = settings_of(*changes, "retrain.threads=2")
     here = Here(lambda: Bench(two, data, arithmetic_of(two)))
     with ProcessCrew(partial(bench, one.model_dump(mode="json"), data.digest), 2) as crew:
@@ -81,7 +86,8 @@ def side_by_side(batch_size: int) -> None:
                 states[by, call.about] = found["state"]
 
         ratios = in_turn(partial(epoch, here), partial(epoch, crew), ROUNDS)
-    report("two networks in turn on two threads / side by side on one each", ratios, batch_size=batch_size)
+    what = "two networks in turn on two threads / side by side on one each"
+    report(what, ratios, batch_size=batch_size, genes=genes, images=len(data.train))
 
 
 def tasks(engine: RayEngine, workers: int) -> None:
