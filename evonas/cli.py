@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 import time
+from itertools import takewhile
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -40,7 +41,7 @@ evonas run ga --table nb-macro --seed 1
 evonas run --config RUN/config.yaml --out COPY
 
 Settings come from --config, else from the shipped file of --dataset, else of digits; then the options, then --set.
-`evonas spaces` and the shipped files say which keys there are. A stopped run goes on by `evonas resume RUN`."""
+`evonas settings NAME` and `evonas spaces` say which keys there are. A stopped run goes on by `evonas resume RUN`."""
 RETRAININGS = """\b
 evonas retrain pc-darts --dataset cifar10
 evonas retrain RUN --top 3 --set retrain.seeds=3
@@ -439,6 +440,23 @@ def datasets_command(quiet: Quiet = False) -> None:
         typer.echo(f"{name:<15} {spec.title}")
 
 
+@app.command("settings", short_help="List the shipped settings files, or print one.")
+def settings_command(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Of a shipped file; default: list them.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """List the shipped settings files, or print one, with a comment to each key, to change and give to --config."""
+    if name is not None:
+        typer.echo(_shipped(name, "").read_text(encoding="utf-8"), nl=False)
+        return
+    for known in _shipped_names():
+        lines = takewhile(
+            lambda line: line.startswith("# "), _shipped(known, "").read_text(encoding="utf-8").splitlines()
+        )
+        sentence, _, _ = " ".join(line.removeprefix("# ") for line in lines).partition(". ")
+        typer.echo(f"{known:<24} {sentence.removesuffix('.')}")
+
+
 @app.command("spaces", short_help="List the search spaces and their settings.")
 def spaces_command(quiet: Quiet = False) -> None:
     """List the search spaces, with their default size and settings."""
@@ -565,15 +583,24 @@ def _base_file(config: str | None, dataset: str | None, table: str | None) -> Pa
         path = Path(config)
         if path.exists() or path.suffix or len(path.parts) > 1:
             return path
-        found = shipped(config)
-        if found is None:
-            names = sorted({file.stem for folder in shipped_folders() for file in folder.glob("*.yaml")})
-            raise ConfigError(f"--config {config!r} is no file and no shipped settings{nearest(config, names)}")
-        return found
+        return _shipped(config, "--config ")
     # A table has no use for the training budgets of a data set.
     found = shipped("table" if table is not None else dataset or "digits") or shipped("digits")
     assert found is not None, "the package ships digits.yaml"
     return found
+
+
+def _shipped(name: str, option: str) -> Path:
+    """The shipped settings file of that name. Raises ConfigError where there is none; option: what the name came by."""
+    found = shipped(name)
+    if found is None:
+        kind = "is no file and no shipped settings" if option else "is no shipped settings file"
+        raise ConfigError(f"{option}{name!r} {kind}{nearest(name, _shipped_names())}")
+    return found
+
+
+def _shipped_names() -> list[str]:
+    return sorted({file.stem for folder in shipped_folders() for file in folder.glob("*.yaml")})
 
 
 def default_out(algorithm: str, dataset: str, seed: int) -> Path:

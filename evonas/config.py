@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import UnionType
@@ -191,6 +191,8 @@ def _space(value: object) -> object:
         return SPACE_SETTINGS[name].model_validate(dict(value))
     if isinstance(name, str) and (OWN_CODE.fullmatch(name) or name in entry_points_of("evonas.spaces")):
         return OwnSpaceSettings.model_validate(dict(value))
+    if str(name).endswith(".py"):
+        raise ValueError(f"{name!r} is a file, and no class in it is named; expected {name}:Class")
     raise ValueError(f"{name!r} is no search space{nearest(str(name), SPACE_SETTINGS)}, or FILE.py:Class of your own")
 
 
@@ -550,10 +552,12 @@ class Settings(Model):
         for name in self.problem.objectives or ():
             if self.table.file is not None:  # they may be columns of the table, which checks them when it is read
                 if name in self.problem.own:
-                    raise ValueError(f"objective {name!r} is a function, and on a table objectives are its columns")
+                    raise ValueError(
+                        f"problem.objectives: {name!r} is a function, and on a table objectives are its columns"
+                    )
             elif name not in known and name not in entry_points_of("evonas.objectives"):
                 raise ValueError(
-                    f"objective {name!r} is unknown{nearest(name, known)}, or FILE.py:function of your own"
+                    f"problem.objectives: {name!r} is unknown{nearest(name, known)}, or FILE.py:function of your own"
                 )
         return self
 
@@ -621,7 +625,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read the settings file {path}: {reason}") from None
     data = parse_yaml(text, str(path))
     if data is None:
-        return {}
+        raise ConfigError(f"the settings file {path} is empty; expected settings like `search: {{population: 16}}`")
     if not isinstance(data, dict):
         raise ConfigError(f"{path} holds a {type(data).__name__}; expected settings like `search: {{population: 16}}`")
     return data
@@ -686,9 +690,13 @@ def _sentence(item: Any, data: Mapping[str, Any]) -> str:
     path = [part for part in item["loc"] if isinstance(part, str)]
     key = ".".join(path) or "the settings"
     if item["type"] == "extra_forbidden":
+        elsewhere = [known for known in _all_keys(data) if known.rpartition(".")[2] == path[-1]]
+        if elsewhere:  # the right word without its section, or in another's
+            return f"unknown setting {key!r}; did you mean {' or '.join(map(repr, elsewhere))}?"
         return f"unknown setting {key!r}{nearest(key, _known_keys(path[:-1], data))}"
     if item["type"] == "value_error":
-        return f"{key}: {item['msg'].removeprefix('Value error, ')}"
+        message: str = item["msg"].removeprefix("Value error, ")
+        return f"{key}: {message}" if path else message
     return f"{key} is {_short(item['input'])}; expected {_expected(item)}"
 
 
@@ -725,20 +733,31 @@ def _known_keys(path: list[str], data: Mapping[str, Any]) -> list[str]:
     """The keys that the settings at `path` know."""
     model: type[BaseModel] = Settings
     for part in path:
-        if part == "space":
-            space = data.get("space")
-            name = space.get("name", "single-path") if isinstance(space, Mapping) else "single-path"
-            model = SPACE_SETTINGS.get(str(name), OwnSpaceSettings)
-        else:
-            model = _model_in(model.model_fields[part].annotation)
+        within = _section(part, model, data)
+        assert within is not None, "pydantic finds unknown keys in sections alone"
+        model = within
     return [".".join([*path, field.alias or name]) for name, field in model.model_fields.items()]
 
 
-def _model_in(annotation: Any) -> type[BaseModel]:
+def _all_keys(data: Mapping[str, Any]) -> Iterator[str]:
+    """The keys of all sections, as `search.population`."""
+    for key in _known_keys([], data):
+        yield from [key] if _section(key, Settings, data) is None else _known_keys([key], data)
+
+
+def _section(key: str, model: type[BaseModel], data: Mapping[str, Any]) -> type[BaseModel] | None:
+    """The settings that a key of `model` holds, None where it holds a value; `space` holds those that `data` names."""
+    if key == "space":
+        space = data.get("space")
+        name = space.get("name", "single-path") if isinstance(space, Mapping) else "single-path"
+        return SPACE_SETTINGS.get(str(name), OwnSpaceSettings)
+    return _model_in(model.model_fields[key].annotation)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
     if get_origin(annotation) in (Union, UnionType, Annotated):
-        return next(_model_in(part) for part in get_args(annotation) if part is not type(None))
-    assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return annotation
+        return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def to_yaml(settings: Settings) -> str:

@@ -174,7 +174,10 @@ def _crop(settings: DatasetSettings, spec: Spec, height: int) -> int:
 def _read(settings: DatasetSettings, spec: Spec, size: int | None, reporter: Reporter) -> Images:
     if settings.name == "digits":
         if settings.dir is not None:
-            raise DataError("digits come with evonas and are read from no folder; leave --data-dir out")
+            raise DataError(
+                "digits come with evonas and are read from no folder; leave --data-dir out, or name "
+                "the data set that is there (--dataset imagefolder for images of your own)"
+            )
         return _read_digits()
     if spec.torchvision is None:
         if settings.dir is None:
@@ -191,6 +194,9 @@ def _read(settings: DatasetSettings, spec: Spec, size: int | None, reporter: Rep
         raise DataError(f"--data-dir {folder} is no folder; give the one that holds {settings.name}")
     if (folder / "train").is_dir():
         return _read_folders(folder, classes, size, reporter)
+    above = folder.absolute().parent
+    if folder.name in ("train", "test") and all((above / split).is_dir() for split in ("train", "test")):
+        raise DataError(f"--data-dir {folder} is one split of a data set; give the folder of both, {above}")
     return _read_torchvision(spec.torchvision, folder, classes, download=False)
 
 

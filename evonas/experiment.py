@@ -46,7 +46,7 @@ from evonas.laws import require_fitting
 from evonas.logs import Noted, opened, require_packages
 from evonas.networks import Supernet, build_supernet, initialised
 from evonas.objectives import build_objectives
-from evonas.plan import algorithm, check, complete, side_by_side, trainings, unfair
+from evonas.plan import algorithm, check, complete, one_objective_of_several, side_by_side, trainings, unfair
 from evonas.progress import Reporter, duration
 from evonas.result import common, front_result, named
 from evonas.run import RunFolder, read_result, require_free, state_files, trusted
@@ -334,6 +334,8 @@ class Experiment:
     def _execute(self, state: dict[str, Any] | None) -> dict[str, Any]:
         if state is None:
             self._tell_forecast()
+            for line in one_objective_of_several(self.settings):
+                self.reporter.line(line)
         else:
             with trusted(f"the last checkpoint of {self.run.path}"):
                 self._restore(state)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from evonas.config import Model, build
-from evonas.errors import RunError
+from evonas.errors import ConfigError, RunError
 from evonas.networks import build_subnet, build_supernet
 from evonas.run import require_run, state_files
 from evonas.spaces import Genotype, Space, build_space
@@ -70,7 +70,8 @@ def load(
     ones. Inherited batch norms hold statistics that mix all paths of the supernet: gather them anew (as
     `evonas.supernet.statistics.gather` does) before the network is used.
 
-    Raises RunError where the run has no such network or weights, or its files are damaged.
+    Raises RunError where the run has no such network or weights, or its files are damaged; ConfigError for weights of
+    another name.
     """
     run = Path(run)
     about = describe(run)
@@ -85,7 +86,7 @@ def load(
             return _retrained(run, about, space, chosen).eval()
         case "inherited":
             return _inherited(run, about, space, chosen).eval()
-    raise ValueError(f"weights is {weights!r}; choose one of retrained, inherited, None")
+    raise ConfigError(f"weights is {weights!r}; choose one of retrained, inherited, None")
 
 
 def _retrained(run: Path, about: Description, space: Space, genotype: Genotype) -> nn.Module:

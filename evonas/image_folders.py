@@ -60,7 +60,15 @@ def class_folders(split: Path) -> list[str]:
 
 def _flat(folder: Path) -> Path:
     """The folder itself, where it holds class folders and no test folder that lacks its training images."""
-    names = [entry.name for entry in folder.iterdir() if entry.is_dir() and not _is_hidden(entry)]
+    entries = [entry for entry in folder.iterdir() if not _is_hidden(entry)]
+    names = [entry.name for entry in entries if entry.is_dir()]
+    if not entries:
+        raise DataError(f"{folder} is empty; {LAYOUT}, or <class>/*")
+    if not names and any(_is_image(entry) for entry in entries):
+        raise DataError(
+            f"{folder} holds images themselves, and their folders are the classes; give the folder above it, "
+            f"{folder.absolute().parent}, if it has one for each class"
+        )
     if not names or set(names) <= set(TEST_FOLDERS):
         raise DataError(f"{folder} has no train folder; {LAYOUT}, or <class>/*")
     return folder

@@ -174,6 +174,17 @@ def _limited(space: Space, problem: Costed) -> LimitedSpace:
     return limited
 
 
+def one_objective_of_several(settings: Settings) -> list[str]:
+    """A line for the user where a built-in algorithm of one objective was given several, else nothing."""
+    kind, objectives = ALGORITHMS.get(settings.search.algorithm), settings.problem.objectives or ()
+    if kind is None or len(kind.default_objectives) > 1 or len(objectives) < 2:
+        return []
+    return [
+        f"{settings.search.algorithm} searches by {objectives[0]}, the first of {len(objectives)} objectives, and "
+        "reports the front of what it met; nsga2, nsga3 and sms-emoa search for a front"
+    ]
+
+
 def unfair(settings: Settings) -> list[str]:
     """The settings by which fitness of different supernet states is compared, against invariant I1; none by default."""
     switches = {

@@ -38,7 +38,8 @@ def show(path: Path, console: Console) -> None:
     result = read_result(path)
     generations = read_table(path / "generations.csv")
     with trusted(path):
-        parts: list[RenderableType] = [generations_table(generations)] if generations else []
+        objectives = read_yaml(path / "config.yaml").get("problem", {}).get("objectives") or ["first objective"]
+        parts: list[RenderableType] = [generations_table(generations, objectives[0])] if generations else []
         parts.append(_unfinished(path, len(generations)) if result is None else summary(path, result))
     for part in parts:
         console.print(part, soft_wrap=isinstance(part, Text))
@@ -56,14 +57,16 @@ def plain(text: object) -> Text:
     return Text(printable(text))
 
 
-def generations_table(rows: list[dict[str, str]]) -> Table:
+def generations_table(rows: list[dict[str, str]], objective: str) -> Table:
     """One row a generation, of many generations only those that brought a better one, and the last.
+
+    objective: the first one's name.
 
     Values of different generations come from different supernet states, and do not compare, where states differ.
     """
     one_state = len({row["state"] for row in rows}) == 1
     states = "all on one state" if one_state else "each on its own supernet state"
-    table = Table(title=f"first objective by generation ({states})")
+    table = Table(title=escape(printable(f"{objective} by generation ({states})")))
     if one_state and len(rows) > MANY:
         best = list(accumulate((float(row["best"]) for row in rows), min))
         better = {0, len(rows) - 1} | {i for i in range(1, len(rows)) if best[i] < best[i - 1]}

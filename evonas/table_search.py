@@ -17,7 +17,7 @@ from evonas.config import Settings
 from evonas.datasets import DATASETS
 from evonas.history import Row, figures_of, front_rows, generation_row, measurement_rows, model_rows
 from evonas.logs import Noted, opened, require_packages
-from evonas.plan import algorithm, check, complete
+from evonas.plan import algorithm, check, complete, one_objective_of_several
 from evonas.progress import Reporter, duration
 from evonas.result import common, front_result, named
 from evonas.run import RunFolder, require_free
@@ -73,7 +73,8 @@ def start(
         settings, space, problem, Seeds(settings.seed)
     )  # what it refuses is to be learnt before anything is written
     with RunFolder.create(out, settings) as folder:
-        reporter.line(f"run folder: {out}")
+        for line in (f"run folder: {out}", *one_objective_of_several(settings)):
+            reporter.line(line)
         return _execute(folder, settings, problem, reporter, stopwatch or Stopwatch())
 
 

@@ -131,7 +131,7 @@ def test_of_many_generations_on_one_state_those_are_shown_that_brought_a_better_
 ) -> None:
     assert here("run", "aging", "--table", "nb-macro", "--out", "a", "--quiet").returncode == 0
     shown = here("show", "a").stdout
-    assert "all on one state" in shown and "generations: those that brought a better one" in shown
+    assert "all on one state" in shown and "error by generation" in shown and "generations: those that brought a better one" in shown
     best = [float(line.split("│")[4]) for line in shown.splitlines() if line.count("│") == 7]
     assert best[:-1] == sorted(best[:-1], reverse=True) and len(best) < 40
     assert "aging on table nb-macro" in shown and "best of the table │           6.87" in shown
@@ -219,6 +219,10 @@ def test_listings_name_what_there_is(here: Callable[..., Answer]) -> None:
     assert "cifar100" in here("datasets").stdout
     spaces = here("spaces")
     assert "single-path:" in spaces.stdout and "space.operations" in spaces.stdout
+    assert {line.split()[0] for line in here("settings").stdout.splitlines()} == {
+        path.stem for path in (ROOT / "configs").glob("*.yaml")
+    }
+    assert here("settings", "digits").stdout == (ROOT / "configs" / "digits.yaml").read_text()
 
 
 def test_help_suffices_and_needs_no_torch(tmp_path: Path) -> None:

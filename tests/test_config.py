@@ -76,7 +76,7 @@ def test_a_small_rate_in_exponent_notation_is_a_number() -> None:
         (["finetune.weights.gnee=1"], "unknown setting 'finetune.weights.gnee'; did you mean 'finetune.weights.gene'?"),
         (["space.widht=8"], "unknown setting 'space.widht'; did you mean 'space.width'?"),
         (["space.name=single-pth"], "'single-pth' is no search space; did you mean 'single-path'?"),
-        (["problem.objectives=[eror]"], "objective 'eror' is unknown; did you mean 'error'?"),
+        (["problem.objectives=[eror]"], "problem.objectives: 'eror' is unknown; did you mean 'error'?"),
         (["search.population=ten"], "search.population is 'ten'; expected a whole number"),
         (["search.population=2.5"], "search.population is 2.5; expected a whole number"),
         (["search.population=1"], "search.population is 1; expected greater than or equal to 2"),

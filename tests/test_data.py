@@ -253,7 +253,7 @@ def test_a_failed_download_is_one_line_with_the_folder_and_the_way_out(
 def test_imagefolder_needs_a_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="needs --data-dir with train/<class>"):
         read(name="imagefolder")
-    with pytest.raises(DataError, match="has no train folder"):
+    with pytest.raises(DataError, match="is empty; expected train"):
         read(name="imagefolder", dir=str(tmp_path))
 
 

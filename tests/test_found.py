@@ -91,6 +91,8 @@ def test_inherited_weights_are_the_last_states(finished_run: Path, normalised: T
     states = state_files(finished_run)
     assert len(states) == 2
     supernet.load_state_dict(load_file(states[max(states)]))
+    with pytest.raises(ConfigError, match="choose one of retrained, inherited, None"):
+        evonas.load(finished_run, OTHER, weights="shared")  # type: ignore[arg-type]
     network = evonas.load(finished_run, OTHER, weights="inherited")
     with torch.no_grad(), batch_statistics(supernet), batch_statistics(network):
         assert torch.equal(network(normalised), supernet(normalised, OTHER))

@@ -16,7 +16,7 @@ from tests_support import compared, rows
 
 from evonas.config import Settings, read_yaml, shipped, with_assignments
 from evonas.errors import ConfigError, RunError, TableError
-from evonas.plan import check
+from evonas.plan import check, one_objective_of_several
 from evonas.progress import Silent
 from evonas.search.fitness import pareto_mask
 from evonas.spaces import build_space
@@ -78,6 +78,13 @@ def test_two_objectives_give_a_front(tmp_path: Path) -> None:
     assert all(a[1] > b[1] for a, b in itertools.pairwise(front))
 
 
+@pytest.mark.parametrize(("algorithm", "told"), [("ga", True), ("aging", True), ("nsga2", False)])
+def test_who_gives_one_objectives_algorithm_several_is_told(algorithm: str, told: bool) -> None:
+    several = "problem.objectives=[error,params]"
+    assert bool(one_objective_of_several(settings(f"search.algorithm={algorithm}", several))) == told
+    assert not one_objective_of_several(settings(f"search.algorithm={algorithm}", "problem.objectives=[error]"))
+
+
 def test_nothing_is_written_for_a_column_that_is_not_there(tmp_path: Path) -> None:
     for assignment in ("table.report=acc_9", "table.fitness=acc_9", "problem.objectives=[loss]", "table.params=size"):
         with pytest.raises(TableError):
@@ -86,7 +93,7 @@ def test_nothing_is_written_for_a_column_that_is_not_there(tmp_path: Path) -> No
 
 
 def test_objectives_of_a_supernet_are_still_checked() -> None:
-    with pytest.raises(ConfigError, match="objective 'eror' is unknown; did you mean 'error'"):
+    with pytest.raises(ConfigError, match="problem.objectives: 'eror' is unknown; did you mean 'error'"):
         settings("table.file=null", "problem.objectives=[eror]")
 
 

@@ -156,6 +156,11 @@ CASES = {
     # Settings
     "no settings file": Case("run --config none.yaml", "cannot read the settings file none.yaml: No such file"),
     "a folder for a settings file": Case("run --config run/", "cannot read the settings file run: Is a directory"),
+    "an empty settings file": Case("run --config e.yaml", "settings file e.yaml is empty", text("e.yaml", "# no")),
+    "a key without its section": Case("run --set population=3", "did you mean 'search.population'?"),
+    "a key in no section of many": Case("run --set epochs=3", "'supernet.epochs' or 'finetune.epochs' or 'retrain"),
+    "no such shipped settings": Case("settings digit", "did you mean 'digits'"),
+    "a space without its class": Case("check-space s.py", "'s.py' is a file, and no class in it is named"),
     "an empty key": Case("run --set =3", "is no assignment; expected key=value"),
     "an unknown key": Case("run --set search.poplation=3", "did you mean 'search.population'"),
     "a key below a number": Case("run --set seed.x=3", "seed is {'x': 3}; expected a whole number"),
@@ -178,13 +183,20 @@ CASES = {
     "too many threads": Case("run --set threads=1e6", "threads is 1000000.0; expected less than or equal to 1024"),
     "an unknown operation": Case("run --set space.operations=[conv3,conv4]", "operation 'conv4' is unknown"),
     "a limit that nothing keeps": Case("run --set problem.limits.params=1", "no network of single-path has less than"),
-    "no such objective": Case("run --set problem.objectives=[acc]", "objective 'acc' is unknown"),
+    "no such objective": Case("run --set problem.objectives=[acc]", "evonas: problem.objectives: 'acc' is unknown"),
     "more images than there are": Case("run --set dataset.train_images=1e5", "digits has 1437; ask for fewer"),
     "all images for fitness": Case("run --set dataset.fitness_share=0.999", "cannot be split"),
     # Data folders
     "no data folder named": Case("run --dataset imagefolder", "imagefolder needs --data-dir"),
     "no data folder there": Case("run --dataset imagefolder --data-dir no", "no is no folder; give the one that holds"),
-    "an empty data folder": Case(FOLDER, "data has no train folder", lambda here: (here / "data").mkdir()),
+    "an empty data folder": Case(FOLDER, "data is empty; expected train/<class>", lambda here: (here / "data").mkdir()),
+    "a class folder as data": Case(
+        FOLDER.replace("data-dir data", "data-dir data/train/cat"), "give the folder above it", images()
+    ),
+    "a data folder for digits": Case("run --data-dir data", "--dataset imagefolder for images of your own", images()),
+    "one split of a data set": Case(
+        "run --dataset cifar10 --data-dir data/train", "is one split of a data set; give the folder of both", images()
+    ),
     "no training images": Case(FOLDER, "data has no train folder", images(lambda d: shutil.rmtree(d / "train"))),
     "an empty class": Case(FOLDER, "class 'cat' has no images in", images(lambda d: emptied(d / "train" / "cat"))),
     "one class": Case(FOLDER, "one class folder, 'dog'", images(lambda d: shutil.rmtree(d / "train" / "cat"))),
