@@ -131,7 +131,11 @@ def test_of_many_generations_on_one_state_those_are_shown_that_brought_a_better_
 ) -> None:
     assert here("run", "aging", "--table", "nb-macro", "--out", "a", "--quiet").returncode == 0
     shown = here("show", "a").stdout
-    assert "all on one state" in shown and "error by generation" in shown and "generations: those that brought a better one" in shown
+    assert (
+        "all on one state" in shown
+        and "error by generation" in shown
+        and "generations: those that brought a better one" in shown
+    )
     best = [float(line.split("│")[4]) for line in shown.splitlines() if line.count("│") == 7]
     assert best[:-1] == sorted(best[:-1], reverse=True) and len(best) < 40
     assert "aging on table nb-macro" in shown and "best of the table │           6.87" in shown

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -95,7 +96,8 @@ def test_every_command_on_a_page_is_one_with_options_that_there_are(page: Path) 
             if words[:1] != ["evonas"] or words[1].startswith("--"):
                 continue
             given = [
-                re.sub(r"[\[\]]|\.\.\.", "", word) if word.isupper() or "..." in word else word for word in words[2:]
+                re.sub(r"[\[\]]|\.\.\.", "", word) if word.isupper() or "..." in word else word
+                for word in takewhile(lambda word: word != ">", words[2:])
             ]
             group.commands[words[1]].make_context(words[1], given)  # raises where an option is unknown
 
