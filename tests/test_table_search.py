@@ -93,7 +93,7 @@ def test_nothing_is_written_for_a_column_that_is_not_there(tmp_path: Path) -> No
 
 
 def test_objectives_of_a_supernet_are_still_checked() -> None:
-    with pytest.raises(ConfigError, match="problem.objectives: 'eror' is unknown; did you mean 'error'"):
+    with pytest.raises(ConfigError, match=r"problem\.objectives: 'eror' is unknown; did you mean 'error'"):
         settings("table.file=null", "problem.objectives=[eror]")
 
 
