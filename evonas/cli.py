@@ -11,18 +11,41 @@ import sys
 import time
 from itertools import takewhile
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from evonas import __version__
-from evonas.config import Settings, parse_yaml, read_yaml, shipped, shipped_folders, short_name, with_assignments
+from evonas.config import SPACE_SETTINGS, Settings, entry_points_of, parse_yaml, read_yaml
+from evonas.datasets import DATASETS
+from evonas.ending import Terminated, resumable, terminate
 from evonas.environment import is_first
-from evonas.errors import ConfigError, EvonasError, Paused, nearest, printable
+from evonas.errors import ConfigError, EvonasError, printable
+from evonas.options import (
+    Assign,
+    Config,
+    DataDir,
+    Dataset,
+    Device,
+    EngineName,
+    MaxSeconds,
+    OutRun,
+    Quiet,
+    RayAddress,
+    Run,
+    Seed,
+    SpaceName,
+    TableFile,
+    algorithm_names,
+    default_out,
+    put,
+    settings_data,
+    shipped_file,
+    shipped_names,
+    space_names,
+)
 from evonas.slices import Slice
 
-GRACE = 20.0  # seconds from SIGTERM to the end, which a stretch of work has to get to its checkpoint
 STARTED = time.perf_counter()
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not export it, and has two homes for it
 
@@ -71,14 +94,6 @@ def evonas_command(
         typer.echo(context.get_help())
 
 
-class Terminated(BaseException):
-    """SIGTERM: stop; the last checkpoint is whole."""
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
-
-
 class _OnStderr(logging.Handler):
     """Prints what the library tells."""
 
@@ -88,48 +103,14 @@ class _OnStderr(logging.Handler):
         sys.stderr.flush()
 
 
-Quiet = Annotated[bool, typer.Option("--quiet", help="Few plain lines instead of bars.")]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
-Dataset = Annotated[str | None, typer.Option(metavar="NAME", help="A data set of `evonas datasets`.")]
-DataDir = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Folder with the images; nothing is downloaded then.")
-]
-SpaceName = Annotated[
-    str | None, typer.Option(metavar="NAME", help="A space of `evonas spaces`, or FILE.py:Class of your own.")
-]
-TableFile = Annotated[
-    str | None, typer.Option(metavar="FILE", help="Search a table of trained networks: a CSV file, or nb-macro.")
-]
-Config = Annotated[
-    str | None, typer.Option(metavar="FILE", help="Settings file, or the name of a shipped one (digits, ...).")
-]
-Seed = Annotated[int | None, typer.Option(metavar="N", help="Seed of every random draw; default: the settings'.")]
-Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute; default: the settings'.")]
-OutRun = Annotated[
-    Path | None, typer.Option(metavar="RUN", help="New folder of the run; default: runs/ALGORITHM-DATASET-SEED.")
-]
-MaxSeconds = Annotated[
-    float | None,
-    typer.Option(min=0, metavar="N", help="Stop at a checkpoint before N seconds are over, with exit code 75."),
-]
-EngineName = Annotated[
-    str, typer.Option("--engine", metavar="local|ray", help="Compute on this machine, or on a Ray cluster.")
-]
-RayAddress = Annotated[
-    str | None,
-    typer.Option(metavar="ADDRESS", help="Of the cluster; default: RAY_ADDRESS, else one of its own on this machine."),
-]
-Assign = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, as search.population=16; repeatable.")
-]
-
-
 @app.command("run", epilog=RUNS)
 def run_command(
     algorithm: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ALGORITHM]", help="ga, nsga2, nsga3, sms-emoa, random, aging, or FILE.py:NAME of your own."
+            metavar="[ALGORITHM]",
+            help="ga, nsga2, nsga3, sms-emoa, random, aging, or FILE.py:NAME of your own.",
+            autocompletion=algorithm_names,
         ),
     ] = None,
     dataset: Dataset = None,
@@ -151,7 +132,7 @@ def run_command(
 ) -> None:
     """Search, then train the network found. Without options: a small search on handwritten digits, in minutes."""
     more = [("search.algorithm", algorithm), ("search.init", init), ("seed", seed), ("device", device)]
-    data = _settings_data(config, dataset, data_dir, space, table, more, assign)
+    data = settings_data(config, dataset, data_dir, space, table, more, assign)
     require_own_packages()
 
     from evonas.plan import check
@@ -198,13 +179,13 @@ def retrain_command(
     else:
         chosen, space = [what], space or space_of(what)
     more = [("seed", seed), ("device", device)]
-    data = _settings_data(config, dataset, data_dir, space, None, more, assign)
+    data = settings_data(config, dataset, data_dir, space, None, more, assign)
     for key, value in (("retrain.genotypes", chosen), ("retrain.enabled", True), ("supernet.from", None)):
-        _put(data, key, value)
-    _put(data, "search.init", None)
+        put(data, key, value)
+    put(data, "search.init", None)
     for key in ("retrain.threads", "retrain.jobs"):  # a RUN's own suited another number of networks
         if not any(part.startswith(f"{key}=") for part in assign or ()):
-            _put(data, key, None)
+            put(data, key, None)
     require_own_packages()
 
     from evonas.plan import check
@@ -249,7 +230,15 @@ def show_command(run: Run, quiet: Quiet = False) -> None:
 @app.command("export", short_help="Write the network found for use elsewhere.")
 def export_command(
     run: Run,
-    kind: Annotated[str, typer.Option("--format", metavar="safetensors|onnx|torch-export", help="What to write.")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="safetensors|onnx|torch-export",
+            help="What to write.",
+            autocompletion=lambda: ["safetensors", "onnx", "torch-export"],
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="New file; default: RUN/export/model.*, replaced.")
     ] = None,
@@ -335,7 +324,7 @@ def ablate_command(
     quiet: Quiet = False,
 ) -> None:
     """Run one search with one decision changed at a time, in paired seeds, and write the table of what that did."""
-    data = _settings_data(config, dataset, data_dir, space, table, [], assign)
+    data = settings_data(config, dataset, data_dir, space, table, [], assign)
     require_own_packages()
     from evonas import ablate, reports
     from evonas.engines.engine import engine as named_engine
@@ -345,7 +334,7 @@ def ablate_command(
     settings = check(data)
     named = settings.table.file or settings.audit.table
     against = None if named is None else reports.truth(settings)
-    with named_engine(engine, ray_address) as where, _resumable(out):
+    with named_engine(engine, ray_address) as where, resumable(out):
         grid = ablate.run_grid(
             settings,
             out,
@@ -434,24 +423,25 @@ def report_command(
 @app.command("datasets")
 def datasets_command(quiet: Quiet = False) -> None:
     """List the data sets."""
-    from evonas.datasets import DATASETS
-
     for name, spec in DATASETS.items():
         typer.echo(f"{name:<15} {spec.title}")
 
 
 @app.command("settings", short_help="List the shipped settings files, or print one.")
 def settings_command(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Of a shipped file; default: list them.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Of a shipped file; default: list them.", autocompletion=shipped_names),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """List the shipped settings files, or print one, with a comment to each key, to change and give to --config."""
     if name is not None:
-        typer.echo(_shipped(name, "").read_text(encoding="utf-8"), nl=False)
+        typer.echo(shipped_file(name, "").read_text(encoding="utf-8"), nl=False)
         return
-    for known in _shipped_names():
+    for known in shipped_names():
         lines = takewhile(
-            lambda line: line.startswith("# "), _shipped(known, "").read_text(encoding="utf-8").splitlines()
+            lambda line: line.startswith("# "), shipped_file(known, "").read_text(encoding="utf-8").splitlines()
         )
         sentence, _, _ = " ".join(line.removeprefix("# ") for line in lines).partition(". ")
         typer.echo(f"{known:<24} {sentence.removesuffix('.')}")
@@ -460,7 +450,6 @@ def settings_command(
 @app.command("spaces", short_help="List the search spaces and their settings.")
 def spaces_command(quiet: Quiet = False) -> None:
     """List the search spaces, with their default size and settings."""
-    from evonas.config import SPACE_SETTINGS, entry_points_of
     from evonas.spaces import SPACES, build_space
 
     for name, settings_type in SPACE_SETTINGS.items():
@@ -492,7 +481,12 @@ def trust_command(
 
 @app.command("check-space", short_help="Check a space against the laws of spaces.")
 def check_space_command(
-    space: Annotated[str, typer.Argument(metavar="SPACE", help="FILE.py:Class, or a name of `evonas spaces`.")],
+    space: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPACE", help="FILE.py:Class, or a name of `evonas spaces`.", autocompletion=space_names
+        ),
+    ],
     channels: Annotated[int, typer.Option(min=1, metavar="N", help="Channels of an image.")] = 3,
     image_size: Annotated[int, typer.Option(min=1, metavar="N", help="Pixels a side.")] = 32,
     classes: Annotated[int, typer.Option(min=2, metavar="N", help="Classes.")] = 10,
@@ -532,125 +526,6 @@ def require_own_packages() -> None:
             )
 
 
-def _settings_data(
-    config: str | None,
-    dataset: str | None,
-    data_dir: Path | None,
-    space: str | None,
-    table: str | None,
-    more: list[tuple[str, Any]],
-    assign: list[str] | None,
-) -> dict[str, Any]:
-    """The settings that the options describe, as plain data: a file, then options, then assignments."""
-    from evonas.own_code import trust
-
-    for key, value in [*more, *(_assigned(part) for part in assign or ())]:
-        if key in ("search.algorithm", "problem.objectives"):  # the user has named these files himself
-            for name in value if isinstance(value, list) else [value]:
-                trust(str(name))
-    data = read_yaml(_base_file(config, dataset, table))
-    if config is None and any(part.startswith("search.generations=") for part in assign or ()):
-        _put(data, "search.evaluations", None)  # a number of generations that is asked for is not cut by a default
-    options: list[tuple[str, Any]] = [
-        ("dataset.name", dataset),
-        ("dataset.dir", None if data_dir is None else str(data_dir)),
-        ("table.file", table),
-        *more,
-    ]
-    for key, value in options:
-        if value is not None:
-            _put(data, key, value)
-    return with_assignments(data, [*([f"space.name={trust(space)}"] if space is not None else []), *(assign or [])])
-
-
-def _assigned(assignment: str) -> tuple[str, Any]:
-    """Key and value of a --set; what is no assignment is told when it is put in."""
-    key, _, value = assignment.partition("=")
-    return key.strip(), parse_yaml(value, f"--set {key}")
-
-
-def _put(data: dict[str, Any], key: str, value: object) -> None:
-    section, _, name = key.rpartition(".")
-    if not section:
-        data[name] = value
-    elif isinstance(data.setdefault(section, {}), dict):
-        data[section] = {**data[section], name: value}
-
-
-def _base_file(config: str | None, dataset: str | None, table: str | None) -> Path:
-    """The settings file that a command starts from. Raises ConfigError where there is none."""
-    if config is not None:
-        path = Path(config)
-        if path.exists() or path.suffix or len(path.parts) > 1:
-            return path
-        return _shipped(config, "--config ")
-    # A table has no use for the training budgets of a data set.
-    found = shipped("table" if table is not None else dataset or "digits") or shipped("digits")
-    assert found is not None, "the package ships digits.yaml"
-    return found
-
-
-def _shipped(name: str, option: str) -> Path:
-    """The shipped settings file of that name. Raises ConfigError where there is none; option: what the name came by."""
-    found = shipped(name)
-    if found is None:
-        kind = "is no file and no shipped settings" if option else "is no shipped settings file"
-        raise ConfigError(f"{option}{name!r} {kind}{nearest(name, _shipped_names())}")
-    return found
-
-
-def _shipped_names() -> list[str]:
-    return sorted({file.stem for folder in shipped_folders() for file in folder.glob("*.yaml")})
-
-
-def default_out(algorithm: str, dataset: str, seed: int) -> Path:
-    """runs/<algorithm>-<dataset>-<seed>, with -2, -3 ... where that exists."""
-    base = Path("runs") / f"{short_name(algorithm)}-{dataset}-{seed}"
-    path, number = base, 2
-    while path.exists():
-        path, number = base.with_name(f"{base.name}-{number}"), number + 1
-    return path
-
-
-class _resumable:  # noqa: N801 - reads as a sentence
-    """Within it, Ctrl-C, SIGTERM and the end of a slice leave with a line that says how to go on.
-
-    SIGTERM lets the stretch under way come to its checkpoint, if that takes no longer than GRACE.
-    """
-
-    def __init__(self, folder: Path, share: Slice | None = None) -> None:
-        self._folder = folder
-        self._share = share
-        self._asked = False
-
-    def __enter__(self) -> None:
-        self._before = [
-            (number, signal.signal(number, self._asked_to_end)) for number in (signal.SIGTERM, signal.SIGALRM)
-        ]
-
-    def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
-        if self._asked or self._share is None or not self._share.begun:
-            raise Terminated
-        self._asked = True
-        self._share.end()
-        signal.setitimer(signal.ITIMER_REAL, GRACE)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in self._before:
-            signal.signal(number, handler)
-        if kind is None or not issubclass(kind, KeyboardInterrupt | Terminated | Paused):
-            return
-        if issubclass(kind, Paused) and not self._asked:
-            typer.echo(f"paused, and there is more to do: `evonas resume {self._folder}`", err=True)
-            raise SystemExit(75)
-        way = (
-            f"; go on with `evonas resume {self._folder}`" if self._folder.exists() else ", before anything was written"
-        )
-        typer.echo(f"stopped{way}", err=True)
-        raise SystemExit(130 if issubclass(kind, KeyboardInterrupt) else 143)
-
-
 def _carry_out(
     folder: Path,
     settings: Settings,
@@ -678,7 +553,7 @@ def _carry_out(
 
     share = Slice(max_seconds, STARTED)
     module, rest = runner(settings), (reporter(quiet), Stopwatch(STARTED), share)
-    with named_engine(engine, ray_address) as where, _resumable(folder, share):
+    with named_engine(engine, ray_address) as where, resumable(folder, share):
         result = module.start(settings, folder, *rest, where) if new else module.resume(folder, *rest, where)
     _finish(folder, settings, result)
 
@@ -721,7 +596,7 @@ def _print_summary(folder: Path, result: dict[str, Any]) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point: exit codes 0 done, 2 the user's mistake, 75 more to do, 130 Ctrl-C, 143 SIGTERM, 1 our defect."""
-    before = signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(signal.SIGTERM, terminate)
     logger, printing = logging.getLogger("evonas"), _OnStderr()
     level = logger.level
     logger.addHandler(printing)

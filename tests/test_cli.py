@@ -229,6 +229,28 @@ def test_listings_name_what_there_is(here: Callable[..., Answer]) -> None:
     assert here("settings", "digits").stdout == (ROOT / "configs" / "digits.yaml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("evonas ret", {"retrain"}),
+        ("evonas run ns", {"nsga2", "nsga3"}),
+        ("evonas run --dataset cif", {"cifar10", "cifar100"}),
+        ("evonas run --space nb", {"nb-macro", "nb201"}),
+        ("evonas run --config image", {"imagefolder", "imagefolder-small"}),
+        ("evonas settings dig", {"digits"}),
+        ("evonas export RUN --format o", {"onnx"}),
+    ],
+)
+def test_the_shell_completes_commands_and_names(
+    words: str, completed: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("COMPLETE", "complete_bash"), ("WORDS", words), ("CWORD", str(words.count(" ")))):
+        monkeypatch.setenv(f"{'_EVONAS' if name == 'COMPLETE' else 'COMP'}_{name}", value)
+    with pytest.raises(SystemExit):
+        main([])
+    assert set(capsys.readouterr().out.split()) == completed
+
+
 def test_help_suffices_and_needs_no_torch(tmp_path: Path) -> None:
     code = (
         "import sys; from evonas.cli import main\ntry: main(['--help'])\nexcept SystemExit as e: assert e.code == 0\n"

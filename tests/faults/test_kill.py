@@ -19,8 +19,8 @@ import pytest
 from faulty_runs import Told, smallest_settings
 from tests_support import TINY, compared
 
-from evonas import cli
-from evonas.cli import _resumable
+from evonas import ending
+from evonas.ending import GRACE, resumable
 from evonas.errors import Paused, TrainingError
 from evonas.experiment import resume, start
 from evonas.progress import Silent
@@ -193,7 +193,7 @@ def test_a_folder_that_is_not_made_yet_is_not_there_or_whole(
 def test_sigterm_lets_the_stretch_come_to_its_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     share, reached = Slice(), False
     share.begin()
-    with pytest.raises(SystemExit) as caught, _resumable(tmp_path, share):
+    with pytest.raises(SystemExit) as caught, resumable(tmp_path, share):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.05)
         reached = True
@@ -274,11 +274,11 @@ def test_fine_tuning_that_ran_away_and_was_then_stopped_goes_back_to_its_own_beg
 def test_sigterm_does_not_wait_long_and_the_second_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
-    monkeypatch.setattr(cli, "GRACE", 60.0 if again else 0.1)
+    monkeypatch.setattr(ending, "GRACE", 60.0 if again else 0.1)
     share = Slice()
     share.begin()
     begin = time.monotonic()
-    with pytest.raises(SystemExit) as caught, _resumable(tmp_path, share):
+    with pytest.raises(SystemExit) as caught, resumable(tmp_path, share):
         for _ in range(1 + again):
             os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(30)
@@ -287,7 +287,7 @@ def test_sigterm_does_not_wait_long_and_the_second_not_at_all(
 
 
 def test_sigterm_before_there_is_work_ends_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught, _resumable(tmp_path / "run", Slice()):
+    with pytest.raises(SystemExit) as caught, resumable(tmp_path / "run", Slice()):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
     assert caught.value.code == 143
@@ -295,4 +295,4 @@ def test_sigterm_before_there_is_work_ends_at_once(tmp_path: Path, capsys: pytes
 
 
 def test_the_time_that_sigterm_leaves_is_less_than_clusters_do() -> None:
-    assert cli.GRACE <= 25
+    assert GRACE <= 25
