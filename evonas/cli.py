@@ -23,11 +23,14 @@ from evonas.environment import is_first
 from evonas.errors import ConfigError, EvonasError, printable
 from evonas.options import (
     Assign,
+    Channels,
+    Classes,
     Config,
     DataDir,
     Dataset,
     Device,
     EngineName,
+    ImageSize,
     MaxSeconds,
     OutRun,
     Quiet,
@@ -69,6 +72,9 @@ RETRAININGS = """\b
 evonas retrain pc-darts --dataset cifar10
 evonas retrain RUN --top 3 --set retrain.seeds=3
 evonas retrain '[0, 1, 2, 0, 0, 0]'"""
+TIMES = """\b
+evonas latency --config cifar10 --out board.csv                          on the device
+evonas run nsga2 --dataset cifar10 --set problem.objectives=[error,latency_ms] --set problem.latency_file=board.csv"""
 ABLATIONS = """\b
 evonas ablate --table nb-macro --seeds 20 --set search.evaluations=100
 evonas ablate --config ablation-digits --seeds 4 --supernets 2 --arms no-finetune,uniform"""
@@ -465,6 +471,36 @@ def spaces_command(quiet: Quiet = False) -> None:
         typer.echo(f"{name}: of an installed package; `evonas check-space {name}` tells whether it keeps the laws.")
 
 
+@app.command("latency", epilog=TIMES, short_help="Take times on a device that a search elsewhere is for.")
+def latency_command(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="New CSV file of the times.")],
+    channels: Channels = 3,
+    image_size: ImageSize = 32,
+    classes: Classes = 10,
+    space: SpaceName = None,
+    config: Config = None,
+    assign: Assign = None,
+    device: Device = None,
+    quiet: Quiet = False,
+) -> None:
+    """Time the parts of all networks of a space on this device, for a search elsewhere with problem.latency_file.
+
+    Give the numbers of the images that the search has. Space, threads, precision, layout and problem.latency_batch are
+    those of the settings.
+    """
+    data = settings_data(config, None, None, space, None, [("device", device)], assign)
+    require_own_packages()
+    from evonas.device_times import write_times
+    from evonas.plan import check
+    from evonas.timing import times_here
+
+    if out.exists():
+        raise ConfigError(f"{out} exists; choose another --out")
+    times = times_here(check(data), (channels, image_size, image_size), classes)
+    write_times(out, times)
+    typer.echo(f"{len(times.milliseconds)} times on {times.device}, batches of {times.batch}, are in {out}")
+
+
 @app.command("trust", short_help="Let runs on this machine run a file of code.")
 def trust_command(
     code: Annotated[str, typer.Argument(metavar="FILE.py:NAME", help="Code that a run's config.yaml names.")],
@@ -487,9 +523,9 @@ def check_space_command(
             metavar="SPACE", help="FILE.py:Class, or a name of `evonas spaces`.", autocompletion=space_names
         ),
     ],
-    channels: Annotated[int, typer.Option(min=1, metavar="N", help="Channels of an image.")] = 3,
-    image_size: Annotated[int, typer.Option(min=1, metavar="N", help="Pixels a side.")] = 32,
-    classes: Annotated[int, typer.Option(min=2, metavar="N", help="Classes.")] = 10,
+    channels: Channels = 3,
+    image_size: ImageSize = 32,
+    classes: Classes = 10,
     quiet: Quiet = False,
 ) -> None:
     """Check a space against the laws that every space keeps: operators, supernet, subnet and costs fit together.

@@ -379,6 +379,10 @@ class ProblemSettings(Model):
         "table", description="latency_ms: table: added up from parts that are timed once; measured: network by network"
     )
     latency_batch: Count = Field(1, description="images of the batch that latency_ms is the time of")
+    latency_file: str | None = Field(
+        None,
+        description="times of another device, which `evonas latency` took there; null: timed where the search runs",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -392,6 +396,12 @@ class ProblemSettings(Model):
         own = {short_name(name): {"name": name} for name in names if OWN_CODE.fullmatch(str(name))}
         plain = [short_name(name) if isinstance(name, str) else name for name in names]
         return {**data, "objectives": plain, "own": {**data.get("own", {}), **own}}
+
+    @model_validator(mode="after")
+    def _times_of_parts(self) -> ProblemSettings:
+        if self.latency_file is not None and self.latency == "measured":
+            raise ValueError("latency_file holds times of parts, and latency is measured; leave it table")
+        return self
 
     @field_validator("objectives", mode="after")
     @classmethod

@@ -23,6 +23,7 @@ from evonas.chosen import genotypes
 from evonas.complexity import Complexity
 from evonas.config import MOST, AuditSettings, Settings
 from evonas.data import ImageData, load
+from evonas.device_times import DeviceTimes, read_times
 from evonas.engines.bench import Bench, bench
 from evonas.engines.crew import Crew, Here
 from evonas.engines.engine import Engine, LocalEngine
@@ -139,7 +140,8 @@ def resume(
         require_packages(settings.log)
         own = path if settings.supernet.source is not None and state_files(path) else None
         with trusted(path / "latency.csv"):
-            timed = {row["what"]: float(row["milliseconds"]) for row in folder.read_table("latency.csv")}
+            rows = folder.read_table("latency.csv")
+            timed = DeviceTimes.of(rows) if rows else None
         experiment = Experiment(settings, reporter, stopwatch or Stopwatch(), own, timed, engine)
         return experiment.execute(folder, share)
 
@@ -217,7 +219,7 @@ class Experiment:
         reporter: Reporter,
         stopwatch: Stopwatch,
         warmed_up: Path | None = None,
-        timed: Mapping[str, float] | None = None,
+        timed: DeviceTimes | None = None,
         engine: Engine | None = None,
     ) -> None:
         """warmed_up: the run whose state 0 is taken. timed: latencies that are known already, as in latency.csv."""
@@ -255,6 +257,7 @@ class Experiment:
             processes=settings.processes or 1,
         )
         measurer = Measurer(supernet, self.data, settings.measure, self.arithmetic)
+        self._timed_on = device_name(str(self.device))
         self.latency = self._latency(timed) if settings.problem.timed else None
         self.problem = SupernetProblem(
             self.space,
@@ -303,24 +306,35 @@ class Experiment:
                 raise
         raise ConfigError("there is no memory for the supernet; make space.width smaller, or the space shallower")
 
-    def _latency(self, timed: Mapping[str, float] | None) -> Latency:
-        return Latency(
+    def _latency(self, timed: DeviceTimes | None) -> Latency:
+        """Times as they are known, else as the file of another device has them, else to be taken here.
+
+        Raises ConfigError where that file has not all of them.
+        """
+        file = self.settings.problem.latency_file
+        if timed is None and file is not None:
+            timed = read_times(Path(file), self.settings.problem.latency_batch)
+        if timed is not None:
+            self._timed_on = timed.device
+        made = Latency(
             self.space,
             self.data.shape,
             len(self.data.classes),
             self.arithmetic,
             source=self.settings.problem.latency,
             batch=self.settings.problem.latency_batch,
-            known=timed,
+            known=None if timed is None else timed.milliseconds,
+            only=file,
         )
+        if file is not None:
+            made.meet_all_parts()
+        return made
 
     def _write_latency(self) -> None:
         """What was timed, so that a run that goes on goes on with the same figures."""
         if self.latency is not None and self.latency.known:
-            about = {"batch": self.settings.problem.latency_batch, "device": device_name(str(self.device))}
-            known = self.latency.known.items()
-            rows: list[Row] = [{"what": what, "milliseconds": repr(value), **about} for what, value in known]
-            self.run.write_table("latency.csv", rows)
+            times = DeviceTimes(self.latency.known, self.settings.problem.latency_batch, self._timed_on)
+            self.run.write_table("latency.csv", times.rows())
 
     def execute(self, run: RunFolder, share: Slice | None = None) -> dict[str, Any]:
         """Do what is left to do in `run`, and return its result. Raises Paused at the end of `share`."""

@@ -87,6 +87,9 @@ RayAddress = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="Of the cluster; default: RAY_ADDRESS, else one of its own on this machine."),
 ]
+Channels = Annotated[int, typer.Option(min=1, metavar="N", help="Channels of an image.")]
+ImageSize = Annotated[int, typer.Option(min=1, metavar="N", help="Pixels a side.")]
+Classes = Annotated[int, typer.Option(min=2, metavar="N", help="Classes.")]
 Assign = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, as search.population=16; repeatable.")
 ]

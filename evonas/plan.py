@@ -78,6 +78,7 @@ def complete(settings: Settings) -> Settings:
         objectives = (*objectives, *(name for name in kind.default_objectives[1:] if name not in objectives))
     search = settings.search.completed(settings.table.file is not None, budget=not kind.follows_supernet)
     init = None if search.init is None else str(Path(search.init).expanduser().absolute())
+    times = settings.problem.latency_file
     recipe = {
         key: value if settings.space.regularised else 0.0
         for key, value in DARTS_RECIPE.items()
@@ -89,6 +90,7 @@ def complete(settings: Settings) -> Settings:
         "problem": settings.problem.model_copy(
             update={
                 "objectives": objectives,
+                "latency_file": None if times is None else str(Path(times).expanduser().absolute()),
                 "own": {
                     name: own.model_copy(update=_settled("name", own.name, own.sha256))
                     for name, own in settings.problem.own.items()

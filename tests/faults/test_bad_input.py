@@ -184,6 +184,19 @@ CASES = {
     "an unknown operation": Case("run --set space.operations=[conv3,conv4]", "operation 'conv4' is unknown"),
     "a limit that nothing keeps": Case("run --set problem.limits.params=1", "no network of single-path has less than"),
     "no such objective": Case("run --set problem.objectives=[acc]", "evonas: problem.objectives: 'acc' is unknown"),
+    "times that are not there": Case(
+        "run --set problem.objectives=[loss,latency] --set problem.latency_file=no.csv",
+        "cannot read the times of a device",
+    ),
+    "times that are none": Case(
+        "run --set problem.objectives=[loss,latency] --set problem.latency_file=t.csv",
+        "t.csv holds no times of one device",
+        text("t.csv", "what,milliseconds,batch,device\na,-1,1,x\n"),
+    ),
+    "times of parts and of networks": Case(
+        "run --set problem.latency=measured --set problem.latency_file=t.csv", "latency_file holds times of parts"
+    ),
+    "times onto a file": Case("latency --config digits --out t.csv", "t.csv exists", text("t.csv", "x")),
     "more images than there are": Case("run --set dataset.train_images=1e5", "digits has 1437; ask for fewer"),
     "all images for fitness": Case("run --set dataset.fitness_share=0.999", "cannot be split"),
     # Data folders

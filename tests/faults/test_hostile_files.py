@@ -183,6 +183,7 @@ READERS = {
         "read_initial(file, build_space(build({}).space))",
     ),
     "settings": ("from evonas.config import read_yaml", "read_yaml(file)"),
+    "times": ("from evonas.device_times import read_times", "read_times(file, 1)"),
     "result": ("from evonas.stored import read_result", "read_result(file.parent)"),
     "run": ("from analysis.runs import read_run", "print(*read_run(file.parent).problems)"),
 }
