@@ -42,9 +42,10 @@ def read_times(path: Path, batch: int) -> DeviceTimes:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             found = DeviceTimes.of(list(csv.DictReader(bounded_lines(file), strict=True)))
-    except OSError as error:
-        raise ConfigError(f"cannot read the times of a device, {path}: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError):
+    except (OSError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"cannot read the times of a device, {path}: {reason}") from None
+    except (KeyError, TypeError, ValueError):  # UnicodeDecodeError is one
         raise ConfigError(
             f"{path} holds no times of one device; expected the columns what, milliseconds, batch and device, as "
             "`evonas latency` writes them"
