@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from analysis.runs import read_run
 from evonas.checkpoint import DamagedError, NewerError, opened, sealed
 from evonas.chosen import genotypes
 from evonas.config import Settings, build, parse_yaml, read_yaml, shipped, to_yaml, with_assignments
+from evonas.device_times import read_times
 from evonas.errors import ConfigError, EvonasError
 from evonas.history import read_generations
 from evonas.plan import check
@@ -156,6 +158,12 @@ def audits_are_whole_or_refused(data: bytes) -> None:
         read_audit(path)
 
 
+def times_are_positive_or_refused(data: bytes) -> None:
+    with file("t.csv", data) as path, refused():
+        found = read_times(path, 1)
+        assert found.batch == 1 and all(0 < value < math.inf for value in found.milliseconds.values())
+
+
 def peers_are_whole_or_refused(data: bytes) -> None:
     with file("peers.csv", data) as path, refused():
         assert len(load_peers(path)) > 30
@@ -190,6 +198,7 @@ HISTORY = (FIXTURES / "format-1-unfinished" / "history.csv").read_bytes()
 RESULT = (FIXTURES / "format-2" / "result.json").read_bytes()
 TABLE = b"arch,acc\n" + b"".join(f"{i:08d},{i}.5\n".encode() for i in (0, 1, 2, 10, 11, 12))
 AUDIT = b'state,genotype,canonical,error,loss,params,flops,probe\n0,"[0, 1]","[0, 1]",1.5,0.1,10,20,uniform\n'
+TIMES = b"what,milliseconds,batch,device\nconv on 1x8x8,0.25,1,board\npool on 1x8x8,0.5,1,board\n"
 PEERS = b"".join((FOLDER / "peers.csv").read_bytes().splitlines(keepends=True)[:4])
 INITIAL = b'genotype,x\n"[0, 1, 2, 3, 4, 5, 6, 0]",1\n'
 words = st.lists(
@@ -222,6 +231,7 @@ TARGETS = {
     "history": Target(mutated(HISTORY), histories_are_measurements_or_refused),
     "history for plots": Target(mutated(HISTORY), histories_are_read_as_far_as_they_go),
     "audit": Target(mutated(AUDIT), audits_are_whole_or_refused),
+    "times": Target(mutated(TIMES), times_are_positive_or_refused),
     "peers": Target(mutated(PEERS), peers_are_whole_or_refused),
     "result": Target(mutated(RESULT) | broken_results(), results_are_shown_or_refused),
     "checkpoint": Target(
