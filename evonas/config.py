@@ -211,6 +211,10 @@ class SupernetSettings(Model):
         description="uniform: one path a step; fair: every operation of every layer once a step; deiso: networks "
         "uniformly, however many genotypes mean one",
     )
+    crop: Padding | None = Field(
+        None,
+        description="padding of the random crop while the supernet is trained; null: dataset.crop, as in retraining",
+    )
     source: str | None = Field(
         None, alias="from", description="RUN whose warmed-up supernet is taken instead of a warm-up; null: none"
     )

@@ -29,6 +29,8 @@ def recipe(settings: Settings, split: str) -> str:
     """Digest of everything but the seed that a warmed-up supernet depends on: space, images, split and recipe."""
     dataset = settings.dataset.model_dump(mode="json", exclude={"dir"})
     supernet = settings.supernet.model_dump(mode="json", exclude={"source"})
+    if settings.supernet.crop is None:  # as in supernets of before there was the setting
+        del supernet["crop"]
     parts = [settings.space.model_dump(mode="json"), dataset, supernet, split]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -13,6 +13,7 @@ from evonas.errors import RunError
 from evonas.experiment import resume, score_states, start
 from evonas.progress import Silent
 from evonas.run import RunFolder
+from evonas.warmed import recipe
 
 Make = Callable[..., Settings]
 
@@ -41,6 +42,11 @@ def test_a_search_from_a_warmed_up_supernet_equals_one_that_warmed_it_up(
     }
     searched = sum(result["seconds"][phase] for phase in ("finetune", "measure", "algorithm"))
     assert result["search_gpu_days"] == pytest.approx((searched + own["seconds"]["warmup"]) / 86400, rel=0.01)
+
+
+def test_a_supernet_of_before_there_were_crops_of_its_own_is_known(tiny: Make) -> None:
+    assert recipe(tiny(), "split") == "5966c09280f65b44"
+    assert recipe(tiny("supernet.crop=0"), "split") != recipe(tiny(), "split")
 
 
 def test_another_seed_searches_otherwise_from_the_same_state(warmed: Path, tiny: Make, tmp_path: Path) -> None:

@@ -50,8 +50,10 @@ class Sharing(Protocol):
 class BatchSource:
     """Augmented, normalised batches of a part, drawn from two named generators (order, augmentation)."""
 
-    def __init__(self, data: ImageData, seeds: Seeds, arithmetic: Arithmetic) -> None:
+    def __init__(self, data: ImageData, seeds: Seeds, arithmetic: Arithmetic, crop: int | None = None) -> None:
+        """crop: padding of random crops in pixels; None: the data's."""
         self._data = data
+        self._crop = data.crop if crop is None else crop
         self._seeds = seeds
         self._arithmetic = arithmetic
         self._normaliser = Normaliser(data.mean, data.std, arithmetic.device)
@@ -73,7 +75,7 @@ class BatchSource:
         order = self._seeds.torch(f"{name}.order", index)
         draws = self._seeds.torch(f"{name}.augmentation", index, device)
         for images, labels in training_batches(part, batch_size, order):
-            images = policy(augment(images, draws, crop=self._data.crop, flip=self._data.flip))
+            images = policy(augment(images, draws, crop=self._crop, flip=self._data.flip))
             images = self._normaliser(images)
             if cut:
                 images = cutout(images, draws, cut)
@@ -106,7 +108,7 @@ class SupernetTrainer:
         self.settings = settings
         self.finetune = finetune
         self._part = data.weights
-        self._source = BatchSource(data, seeds, arithmetic)
+        self._source = BatchSource(data, seeds, arithmetic, settings.crop)
         self._arithmetic = arithmetic
         self.ranks = ranks
         self._processes = 1 if ranks is None else ranks.size

@@ -116,6 +116,26 @@ def test_training_never_sees_a_fitness_or_test_image(parts: Any, monkeypatch: py
     made.trainer.fine_tune(population(made), 0, 2)
 
 
+@pytest.mark.parametrize(("settings", "crop"), [((), 1), (("supernet.crop=0",), 0), (("supernet.crop=2",), 2)])
+def test_the_supernet_has_crops_of_its_own(
+    parts: Any, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...], crop: int
+) -> None:
+    made = parts(*settings)
+    from evonas.supernet import training
+
+    seen = set()
+
+    def record(images: torch.Tensor, *rest: object, crop: int, **more: object) -> torch.Tensor:
+        seen.add(crop)
+        return images
+
+    monkeypatch.setattr(training, "augment", record)
+    made.trainer.warm_up_epoch(0)
+    made.trainer.fine_tune(population(made), 0, 2)
+    assert seen == {crop}
+    assert made.data.crop == 1, "which networks are retrained with"
+
+
 def test_a_loss_that_is_not_finite_names_the_setting(parts: Any) -> None:
     made = parts("supernet.lr=1e30", "supernet.clip=1e30")
     with pytest.raises(TrainingError, match=r"lower supernet\.lr"):
