@@ -42,7 +42,7 @@ class Units:
         return self.name != SEED_OF_ONE
 
     def differences(self, arm: str) -> np.ndarray:
-        """Paired differences, arm less reference, shape (units,)."""
+        """Paired differences, arm less reference, (units,), in the metric's unit. Raises KeyError for no such arm."""
         values = self.values[arm] - self.values.iloc[:, 0]
         return values.to_numpy(float).round(DECIMALS)
 
@@ -78,11 +78,11 @@ def compare(grid: pd.DataFrame, metric: str, reference: str, *, higher_is_better
     """One row an arm, the reference first.
 
     runs: n of the arm; unit and units: what was averaged to, and how many. median, mean (95 % interval mean_low to
-    mean_high, Student's t), over the units. *_difference: of the paired differences, arm less reference, in the unit
-    of the metric. p: Wilcoxon's signed-rank test over the units, nan for fewer than 6 units and for seeds within one
-    supernet; p_holm: corrected over the arms. effect: matched-pairs rank-biserial correlation, -1 to 1, above zero
-    where the arm is better than the reference. difference_supernet_*: the mean paired difference of each supernet.
-    Raises AnalysisError as `units` does.
+    mean_high, Student's t), over the units. *_difference: of the paired differences, arm less reference, in the unit of
+    the metric. p: Wilcoxon's signed-rank test over the units, nan for fewer than 6 units and for seeds within one
+    supernet; p_holm: corrected over the arms (Holm 1979). effect: matched-pairs rank-biserial correlation (Kerby 2014),
+    -1 to 1, above zero where the arm is better than the reference. difference_supernet_*: the mean paired difference of
+    each supernet. Raises AnalysisError as `units` does.
     """
     paired = units(grid, metric, reference)
     rows = [_row(paired, arm, higher_is_better) for arm in paired.arms]

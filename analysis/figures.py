@@ -85,7 +85,7 @@ def save(made: Figure, path: Path) -> None:
 
 
 def save_all(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
-    """Write figures by their names, as SVG and PNG, to a folder that is made where it is not there; the files.
+    """Write figures by their names, as SVG and PNG, to a folder that is made where it is not there; returns the files.
 
     Raises AnalysisError where it cannot be written.
     """

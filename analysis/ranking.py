@@ -29,11 +29,11 @@ class Ranking(NamedTuple):
     """What scores are worth as a ranking of n networks; nan where n < 2 or nothing differs.
 
     dropped: networks left out for a score or a truth that is not finite. kendall: tau-b. sparse_kendall: tau-b with the
-    truth rounded to 0.1, differences below which are noise (sparse tau, arXiv 2003.04276). precision_K: share of
-    the best K percent by score (at least one network) that are among the best K percent by truth. best_rank_K: rank by
-    truth, over n, of the best network among the best K percent by score (BR@K of Ning et al., NeurIPS 2021; 1/n is
-    perfect). regret: best truth minus that of the network with the best score, in the unit of the truth.
-    regret_top5: best truth minus the best one among the five best scores.
+    truth rounded to 0.1, differences below which are noise (sparse tau, arXiv 2003.04276). precision_K: share of the
+    best K percent by score (at least one network) that are among the best K percent by truth, 0 to 1. best_rank_K: rank
+    by truth, over n, of the best network among the best K percent by score; 1/n is perfect. Both are P@K and BR@K of
+    Ning et al. (NeurIPS 2021). regret: best truth minus that of the network with the best score, in the unit of the
+    truth. regret_top5: best truth minus the best one among the five best scores.
     """
 
     n: int
@@ -65,7 +65,10 @@ class Regional(NamedTuple):
 
 
 def ranking(scores: np.ndarray, truth: np.ndarray) -> Ranking:
-    """The ranking by `scores` of the networks whose score and truth are finite; both (n,), higher is better."""
+    """The ranking by `scores` of the networks whose score and truth are finite; both (n,), higher is better.
+
+    truth: accuracies in percent, which sparse_kendall rounds. Raises ValueError where the two differ in length.
+    """
     finite = np.isfinite(scores) & np.isfinite(truth)
     scores, truth = scores[finite], truth[finite]
     n, dropped = len(scores), int((~finite).sum())

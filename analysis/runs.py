@@ -199,7 +199,7 @@ def read_runs(paths: Iterable[Path]) -> list[RunGroup]:
     """Run folders, grouped by their settings without the seed, in the order given; a folder given twice counts once.
 
     Raises AnalysisError for what holds no file of a run, and for two finished runs of one group with one seed, which
-    are not two independent results.
+    are not two independent results; RunError for a folder of a newer format.
     """
     distinct: dict[Path, Path] = {}
     for path in paths:

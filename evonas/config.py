@@ -323,8 +323,9 @@ class SearchSettings(Model):
     def completed(self, on_table: bool = False, budget: bool = False) -> SearchSettings:
         """The settings with the open numbers filled in; with `budget`, that of evaluations too.
 
-        The population for a budget of E evaluations is a fiftieth of it, 10 at least and 50 at most, so that few
-        evaluations still make many generations (docs/results.md holds populations of 10 and 16 against each other).
+        Raises ConfigError where they then leave no room for children. The population for a budget of E evaluations is a
+        fiftieth of it, 10 at least and 50 at most, so that few evaluations still make many generations (docs/results.md
+        holds populations of 10 and 16 against each other).
         """
         evaluations, population, generations = self.evaluations, self.population, self.generations
         if population is None:
@@ -337,7 +338,10 @@ class SearchSettings(Model):
             evaluations = population * generations
         immigrants = population // 16 if self.immigrants is None else self.immigrants
         numbers = {"evaluations": evaluations, "population": population, "generations": generations}
-        return SearchSettings.model_validate({**self.model_dump(), **numbers, "immigrants": immigrants})
+        try:
+            return SearchSettings.model_validate({**self.model_dump(), **numbers, "immigrants": immigrants})
+        except ValidationError as error:
+            raise ConfigError("; ".join(f"search: {_sentence(item, {})}" for item in error.errors())) from None
 
 
 OBJECTIVES = ("error", "loss", "params", "flops", "latency_ms")
@@ -527,7 +531,11 @@ class LogSettings(Model):
 
 
 class Settings(Model):
-    """Everything that decides a run. RUN/config.yaml holds one, complete."""
+    """Everything that decides a run. RUN/config.yaml holds one, complete.
+
+    `build` makes one, and raises ConfigError where the class itself raises pydantic's ValidationError. Units stand in
+    the description of each key.
+    """
 
     seed: Natural = Field(0, description="seed of every random draw of the run")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
@@ -646,7 +654,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def shipped(name: str) -> Path | None:
-    """The shipped settings file `name`.yaml: in `configs/` of a checkout, inside the package when installed."""
+    """The shipped settings file `name`.yaml, None where there is none.
+
+    It lies in `configs/` of a checkout, inside the package when installed.
+    """
     for folder in shipped_folders():
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
@@ -660,7 +671,7 @@ def shipped_folders() -> tuple[Path, ...]:
 
 
 def with_assignments(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """`data` with each `a.b=value` put in; values are YAML. Raises ConfigError for what is no assignment."""
+    """A copy of `data` with each `a.b=value` put in; values are YAML. Raises ConfigError for what is no assignment."""
     result: dict[str, Any] = _copied(data)
     for assignment in assignments:
         key, sign, value = assignment.partition("=")
@@ -692,7 +703,10 @@ def _copied(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build(data: Mapping[str, Any]) -> Settings:
-    """Check plain data and make `Settings` of it. Raises ConfigError that holds every problem at once."""
+    """Check plain data and make `Settings` of it. Raises ConfigError that holds every problem at once.
+
+    Names of a data set and an algorithm are checked where a run starts.
+    """
     try:
         return Settings.model_validate(dict(data))
     except ValidationError as error:

@@ -69,7 +69,12 @@ from problems.supernet import SupernetProblem
 
 
 def effective(settings: Settings) -> Settings:
-    """The settings with everything that is chosen at start filled in. Raises DeviceError for a device not there."""
+    """The settings with everything that is chosen at start filled in.
+
+    Raises ConfigError for the search of a table, which trains nothing, DeviceError for a device not there.
+    """
+    if settings.table.file is not None:
+        raise ConfigError(f"table.file is {settings.table.file!r}; evonas.table_search searches tables")
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise DeviceError("device is cuda, and torch sees no CUDA device here; use --device cpu or --device auto")
     device = "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
@@ -106,11 +111,17 @@ def start(
 ) -> dict[str, Any]:
     """Run the settings from the beginning into the new folder `out`; returns what result.json holds.
 
-    share: how much of it this process does; None: all. engine: where it computes; None: on this machine. Raises an
-    EvonasError, with nothing written, for settings, data, devices or folders that cannot be used; Paused where there is
-    more to do.
+    The method, and what of it the paper of Yuan, Xue and Zhang (GECCO 2023) states, is in docs/method.md. stopwatch:
+    counts the seconds of each phase; None: from now on. share: how much of it this process does; None: all. engine:
+    where it computes; None: on this machine.
+
+    Raises, with nothing written, ConfigError for settings, DataError for a data set, DeviceError for a device,
+    TableError for the table of an audit, RunError for a folder, warmed-up supernet or first population that cannot be
+    used. Later, with all kept that `resume` needs, TrainingError for training that runs away or leaves no network that
+    can be measured, RunError where the folder cannot be written, ConfigError where code of the user's own fails; Paused
+    where there is more to do.
     """
-    settings = effective(settings)
+    settings = effective(check(settings.model_dump(mode="json")))
     require_packages(settings.log)
     require_free(out)
     # Reads the data before anything is written.
@@ -131,9 +142,12 @@ def resume(
 ) -> dict[str, Any]:
     """Go on with an unfinished run from its last checkpoint; returns what result.json holds.
 
-    share: how much of it this process does; None: all that is left. engine: where it computes, which need not be where
-    it began; None: on this machine. Raises RunError for a folder that is no run, is in use or is damaged, TrainingError
-    for training that runs away; Paused where there is more to do.
+    stopwatch: as for `start`. share: how much of it this process does; None: all that is left. engine: where it
+    computes, which need not be where it began; None: on this machine.
+
+    Raises RunError for a folder that is no run, is in use, is damaged or cannot be written; ConfigError, DataError,
+    DeviceError and TableError where settings, data, device or the table of an audit cannot be used any more;
+    TrainingError as `start` does; Paused where there is more to do.
     """
     with RunFolder.open(path) as folder:
         settings = effective(_as_begun(check(folder.settings().model_dump(mode="json"))))

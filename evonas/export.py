@@ -32,8 +32,9 @@ def export(run: Path, kind: str, out: Path | None = None) -> tuple[Path, Path]:
     """Write the retrained best of a run; returns the file and its model card, FILE.md.
 
     kind: of FORMATS. out: a file that is not there yet; None: RUN/export/model.*, which is replaced. Equal runs give
-    equal bytes. Raises ConfigError for another kind, an `out` that is there, or packages that are not; RunError where
-    the run has no such network.
+    equal bytes. Raises ConfigError for another kind, an `out` that is there or cannot be written, packages that are not
+    there, or as `evonas.load` does; RunError where the run has no such network, or where ONNX gives other logits than
+    torch, which then is not written.
     """
     if kind not in FORMATS:
         raise ConfigError(f"format {kind!r} is unknown{nearest(kind, FORMATS)}")

@@ -25,8 +25,9 @@ Weights = Literal["retrained", "inherited"]
 class Description(Model):
     """The best network of a run, and what goes in and comes out: RUN/best/architecture.json.
 
-    image_shape: (C, H, W). mean, std: a channel, of values / 255; a network reads (value / 255 - mean) / std. classes:
-    in the order of its logits. weights: whose they are in RUN/best, None where it was not trained.
+    image_shape: (C, H, W). mean, std: (C,), of values / 255; a network reads (value / 255 - mean) / std. classes: in
+    the order of its logits. genotype, architecture: integers, one a gene, and in words, one phrase a unit of the space.
+    weights: whose they are in RUN/best, None where it was not trained.
     """
 
     space: dict[str, Any]
@@ -40,7 +41,7 @@ class Description(Model):
     weights: Literal["retrained"] | None
 
     def build_space(self) -> Space:
-        """The space it was found in. Raises ConfigError for settings that make none."""
+        """The space it was found in. Raises ConfigError for settings that make none, or code that must not run."""
         return build_space(build({"space": self.space}).space)
 
 
@@ -53,6 +54,8 @@ def describe(run: str | PathLike[str]) -> Description:
         return Description.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise RunError(f"{run} has no network yet; let it come to its end (`evonas resume {run}`)") from None
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}; put a copy back") from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "its text"
@@ -71,7 +74,7 @@ def load(
     `evonas.supernet.statistics.gather` does) before the network is used.
 
     Raises RunError where the run has no such network or weights, or its files are damaged; ConfigError for weights of
-    another name.
+    another name, or a space in code of the user's own that must not run.
     """
     run = Path(run)
     about = describe(run)

@@ -61,7 +61,7 @@ class Subject:
 def require_fitting(space: ChainSpace, shape: tuple[int, int, int], classes: int) -> None:
     """Raise ConfigError where the modules of a space do not fit together, or cannot be measured as they are."""
     subject = Subject(space, shape, classes)
-    for law in (_shapes, _norms):
+    for law in (_shapes, _norms, _counted):
         reason = _broken(law, subject)
         if reason is not None:
             numbers = f"--channels {shape[0]} --image-size {shape[1]} --classes {classes}"
@@ -73,7 +73,8 @@ def require_fitting(space: ChainSpace, shape: tuple[int, int, int], classes: int
 def broken_laws(space: Space, shape: tuple[int, int, int], classes: int) -> Iterator[tuple[str, str | None]]:
     """Each law in words, and how the space breaks it; None where it does not. shape: (C, H, W) of an image.
 
-    Where the modules do not fit together, the laws behind that one would say no more, and are left out.
+    What the space's own code raises is how it breaks a law. Where the modules do not fit together, the laws behind that
+    one would say no more, and are left out. The laws are ours.
     """
     subject = Subject(space, shape, classes)
     for title, law in LAWS.items():
@@ -191,6 +192,14 @@ def _gradients(subject: Subject) -> Iterator[str]:
         for name, parameter in supernet.named_parameters():
             if parameter.grad is not None and id(parameter) not in used:
                 yield f"{name} gets a gradient from {genotype}, and is not on its path"
+
+
+def _counted(subject: Subject) -> Iterator[str]:
+    """Raises what modules raise that read values, which the meta device does not have."""
+    complexity = Complexity(subject.space, subject.shape, subject.classes)
+    for genotype in subject.sample:
+        complexity.of(genotype)
+    yield from ()
 
 
 def _costs(subject: Subject) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evonas.config import SearchSettings
+from evonas.config import SearchSettings, build
 from evonas.errors import ConfigError, nearest
 from evonas.plan import ALGORITHMS
 from evonas.search.base import Candidate
@@ -33,9 +33,12 @@ class _FromZero:
 def minimise(problem: Any, algorithm: str = "ga", *, seed: int = 0, **settings: Any) -> list[Measurement]:
     """Search a pymoo problem; returns the best found, best first, or the front where there are several objectives.
 
-    problem: integer variables within xl and xu; its inequality constraints are kept by nsga2, nsga3 and sms-emoa alone.
-    settings: those of `search`, such as population and generations. The variables of a result are its genotype + xl.
-    Raises ConfigError for an unknown algorithm or setting.
+    problem: integer variables within xl and xu, each (n_var,); its inequality constraints are kept by nsga2, nsga3 and
+    sms-emoa alone. algorithm: a name of `evonas.plan.ALGORITHMS`, whose classes name their sources. seed: 0 or more.
+    settings: those of `search`, such as population and generations. The variables of a result are its genotype + xl,
+    and its objectives are in the problem's units. Empty where nothing was found that keeps the constraints. Raises
+    ConfigError for an unknown algorithm or setting, a value that cannot be used, a problem without such bounds, or of
+    one objective for sms-emoa.
     """
     if algorithm not in ALGORITHMS:
         raise ConfigError(f"algorithm {algorithm!r} is unknown{nearest(algorithm, ALGORITHMS)}")
@@ -43,8 +46,9 @@ def minimise(problem: Any, algorithm: str = "ga", *, seed: int = 0, **settings: 
     if unknown:
         raise ConfigError(f"setting {unknown[0]!r} is unknown{nearest(unknown[0], SearchSettings.model_fields)}")
     kind = ALGORITHMS[algorithm]
-    chosen = SearchSettings(**settings, algorithm=algorithm).completed(budget=not kind.follows_supernet)
-    space = IntegerSpace(np.asarray(problem.xu, dtype=int) - np.asarray(problem.xl, dtype=int) + 1)
+    made = build({"seed": int(seed), "search": {**settings, "algorithm": algorithm}})
+    chosen = made.search.completed(budget=not kind.follows_supernet)
+    space = IntegerSpace(_values(problem))
     shifted = _FromZero(problem)
     generations: list[list[Measurement]] = []
 
@@ -52,11 +56,22 @@ def minimise(problem: Any, algorithm: str = "ga", *, seed: int = 0, **settings: 
         generations.append(list(measured))
 
     search(
-        kind(space, chosen, Seeds(seed)),
+        kind(space, chosen, Seeds(made.seed)),
         shifted,
         generations=kind.rounds(chosen),
         evaluations=chosen.evaluations,
         record=record,
     )
     assert chosen.population is not None
-    return ranked(evaluate(shifted, candidates(space, generations, chosen.population)))
+    best = candidates(space, generations, chosen.population)
+    return ranked(evaluate(shifted, best)) if best else []
+
+
+def _values(problem: Any) -> list[int]:
+    """The number of values of each variable. Raises ConfigError where xl and xu do not say it."""
+    if problem.xl is None or problem.xu is None:
+        raise ConfigError("the problem has no bounds xl and xu; expected integer variables within both")
+    low, high = (np.asarray(bound, dtype=float) for bound in (problem.xl, problem.xu))
+    if not (np.isfinite([low, high]).all() and (low == low.round()).all() and (high >= low).all()):
+        raise ConfigError(f"the problem has bounds xl {low} and xu {high}; expected whole numbers, xl at most xu")
+    return [int(n) for n in high - low + 1]

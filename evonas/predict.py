@@ -31,7 +31,9 @@ class Prediction(NamedTuple):
 def predict(run: Path, files: Sequence[Path]) -> Iterator[Prediction]:
     """Softmax probabilities of each image, in order, by the retrained best of a run.
 
-    Raises RunError where the run has no such network, DataError that names a file which is no image.
+    Images are decoded, brought to the run's channels and resized to its (H, W) as they are asked for. Raises, at the
+    first of them, RunError where the run has no such network, ConfigError as `evonas.load` does, DataError that names a
+    file which is missing; later DataError that names one which is no image.
     """
     missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:

@@ -43,7 +43,7 @@ class Silent(Reporter):
 
     @contextmanager
     def task(self, title: str, total: int, done: int = 0) -> Iterator[Task]:
-        """Count, and show nothing."""
+        """Within it, a Task that counts steps and shows nothing; `done` of `total` lie behind it already."""
         yield Task(title, total, done)
 
     def line(self, text: str) -> None:

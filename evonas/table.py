@@ -43,11 +43,16 @@ class Table:
         return len(self.genotypes)
 
     def row(self, genotype: Genotype, space: Space) -> int:
-        """The row of a genotype, or of the one that stands for the same network."""
-        return self.rows[genotype] if genotype in self.rows else self.rows[space.canonical(genotype)]
+        """The row of a genotype, or of the one that stands for the same network. Raises TableError where none is."""
+        if genotype in self.rows:
+            return self.rows[genotype]
+        network = space.canonical(genotype)
+        if network not in self.rows:
+            raise _no_row(self.name, genotype, space)
+        return self.rows[network]
 
     def find(self, genotypes: Sequence[Genotype], space: Space) -> list[int]:
-        """The row of each genotype."""
+        """The row of each genotype. Raises TableError as `row` does."""
         return [self.row(genotype, space) for genotype in genotypes]
 
     def numbers(self, column: str, rows: Sequence[int] | None = None) -> np.ndarray:
@@ -225,5 +230,9 @@ def _require_whole(table: Table, space: Space) -> None:
         return
     for genotype in product(*(range(n) for n in space.cardinalities)):
         if genotype not in table.rows and space.is_valid(genotype) and space.canonical(genotype) not in table.rows:
-            code = "".join(map(str, genotype))
-            raise TableError(f"table {table.name} has no row for the genotype {code} of the space {space.name}")
+            raise _no_row(table.name, genotype, space)
+
+
+def _no_row(table: str, genotype: Genotype, space: Space) -> TableError:
+    code = "".join(map(str, genotype))
+    return TableError(f"table {table} has no row for the genotype {code} of the space {space.name}")

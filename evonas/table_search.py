@@ -15,6 +15,7 @@ import numpy as np
 
 from evonas.config import Settings
 from evonas.datasets import DATASETS
+from evonas.errors import ConfigError
 from evonas.history import Row, figures_of, front_rows, generation_row, measurement_rows, model_rows
 from evonas.logs import Noted, opened, require_packages
 from evonas.plan import algorithm, check, complete, one_objective_of_several
@@ -40,7 +41,12 @@ if TYPE_CHECKING:
 
 
 def effective(settings: Settings) -> Settings:
-    """The settings with everything that is chosen at start filled in. Raises TableError for a table not there."""
+    """The settings with everything that is chosen at start filled in.
+
+    Raises ConfigError where they name no table, TableError for one that is not there.
+    """
+    if settings.table.file is None:
+        raise ConfigError("table.file is null, and there is no table to search; name one, or use evonas.experiment")
     settings = complete(settings)
     chosen = {
         "device": "cpu",
@@ -61,9 +67,11 @@ def start(
 ) -> dict[str, Any]:
     """Search the table into the new folder `out`, in one piece and here; returns what result.json holds.
 
-    Raises an EvonasError, with nothing written, for settings, tables or folders that cannot be used.
+    stopwatch: counts its seconds; None: from now on. share, engine: change nothing. Raises, with nothing written,
+    ConfigError for settings, TableError for a table, RunError for a folder or first population that cannot be used;
+    later RunError where the folder cannot be written, ConfigError where an algorithm of the user's own fails.
     """
-    settings = effective(settings)
+    settings = effective(check(settings.model_dump(mode="json")))
     require_packages(settings.log)
     require_free(out)
     space = build_space(settings.space)
@@ -87,7 +95,8 @@ def resume(
 ) -> dict[str, Any]:
     """Do a stopped run again, to the end that it would have had; returns what result.json holds. It is one piece.
 
-    Raises RunError for a folder that is no run or is in use, TableError for a table that cannot be used any more.
+    stopwatch, share, engine: as for `start`. Raises RunError for a folder that is no run, is in use, is damaged or
+    cannot be written; ConfigError and TableError where settings or table cannot be used any more.
     """
     with RunFolder.open(path) as folder:
         settings = effective(check(folder.settings().model_dump(mode="json")))
@@ -99,8 +108,10 @@ def resume(
 
 
 def tabular_problem(settings: Settings, space: Space, table: Table) -> TabularProblem:
-    """The problem of effective settings. Raises TableError for columns that cannot be used."""
+    """The problem of effective settings. Raises TableError for columns or rows that cannot be used."""
     assert settings.problem.objectives is not None
+    # A table of another space is a mistake to learn of before the search, and reading tells it of small spaces alone.
+    table.find(space.fair(np.random.default_rng(0)), space)
     if settings.table.report is not None:
         table.accuracies(settings.table.report)  # a malformed column is a mistake to learn of before the search
     spec = DATASETS[settings.dataset.name]

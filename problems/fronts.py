@@ -16,7 +16,8 @@ def hypervolume(values: np.ndarray, bounds: Sequence[tuple[float, float]]) -> fl
     """Share of the box of `bounds` that `values` (n, k), minimised, dominate; 0 to 1, 0 where n is 0.
 
     bounds: lowest and highest value of each objective, k of them; the reference point is the highest of each. What lies
-    above it adds nothing, what lies below the lowest counts as the lowest.
+    above it adds nothing, what lies below the lowest counts as the lowest. Source: Zitzler and Thiele 1999, computed by
+    pymoo; that the box is the space's is ours. Raises ValueError where there are not k bounds.
     """
     if not len(values):
         return 0.0
@@ -26,14 +27,18 @@ def hypervolume(values: np.ndarray, bounds: Sequence[tuple[float, float]]) -> fl
 def inverted_distance(values: np.ndarray, true: np.ndarray, bounds: Sequence[tuple[float, float]]) -> float:
     """Inverted generational distance: mean distance of the points of the `true` front to the nearest of `values`.
 
-    values (n, k), n at least 1, and true (m, k), minimised, are scaled so that the box of `bounds` has sides of 1; 0 is
-    perfect.
+    values (n, k), n at least 1, and true (m, k), minimised, are scaled so that the box of `bounds`, k of them, has
+    sides of 1; 0 is perfect. Source: Coello Coello and Reyes Sierra 2004, computed by pymoo. Raises ValueError where
+    there are not k bounds.
     """
     return float(IGD(_scaled(true, bounds))(_scaled(values, bounds)))
 
 
 def non_dominated(values: np.ndarray) -> np.ndarray:
-    """Row numbers, rising, of those of (n, k) minimised values that no other row dominates; shape (m,), n may be 0."""
+    """Row numbers, rising, of those of (n, k) minimised values that no other row dominates; shape (m,), n may be 0.
+
+    Source: the non-dominated sorting of NSGA-II (Deb et al. 2002), computed by pymoo.
+    """
     return np.sort(NonDominatedSorting().do(values, only_non_dominated_front=True))
 
 

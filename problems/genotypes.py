@@ -31,5 +31,5 @@ class GenotypeProblem(Variables):
         return np.column_stack(columns) if columns else np.zeros((rows, 0))
 
     def genotypes(self, X: np.ndarray) -> list[Genotype]:
-        """The rows of a population matrix (n, n_var), each repaired."""
+        """The rows of a population matrix (n, n_var), each repaired. Raises ValueError for rows of another length."""
         return [self.space.repair(row) for row in np.asarray(X, dtype=int).tolist()]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from evonas.complexity import Complexity
+from evonas.errors import ConfigError, nearest
 from evonas.latency import Latency
 from evonas.objectives import FunctionObjective
 from evonas.spaces.base import Genotype, Space
@@ -25,10 +26,12 @@ class SupernetProblem(GenotypeProblem):
 
     n_var integer variables, one a gene, within 0 to cardinality - 1. `evaluate(X)` takes an (n, n_var) matrix of
     genotypes and gives F of shape (n, n_obj); asked for a dictionary it also gives the columns error (percent), loss
-    (nats), params and flops (multiply-adds), and latency_ms and functions where they are wanted, each of shape (n,). A
-    network that cannot be measured has error 100 and an infinite loss.
+    (nats), params and flops (multiply-adds), and latency_ms (milliseconds) and functions where they are wanted, each of
+    shape (n,). A network that cannot be measured has error 100 and an infinite loss.
 
-    measurer: by which genotypes are measured; another of the same protocol may take its place.
+    measurer: by which genotypes are measured; another of the same protocol may take its place. Raises ConfigError for
+    an objective or limit that there is not; `evaluate` raises it where a function fails, TrainingError where the
+    candidates are trained one by one and that runs away, pymoo's AssertionError for rows of another length.
 
     `adapt(population)` starts a generation: the first leaves the warmed-up supernet as it is (state 0), each later one
     fine-tunes it on the region of the population and counts the state up. The cache of measurements lives exactly as
@@ -53,6 +56,10 @@ class SupernetProblem(GenotypeProblem):
         generations: over which fine-tuning is spread. limits: the most that a network may cost, by name. latency: for
         the objective or limit latency_ms.
         """
+        known = {"error", "loss", "params", "flops", *(functions or {}), *([] if latency is None else ["latency_ms"])}
+        for name in (*objectives, *(limits or {})):
+            if name not in known:
+                raise ConfigError(f"{name!r} is neither measured nor counted{nearest(name, sorted(known))}")
         super().__init__(space, len(objectives), limits)
         self.objectives = tuple(objectives)
         self.state = 0
@@ -80,7 +87,10 @@ class SupernetProblem(GenotypeProblem):
 
     @cached_property
     def objective_bounds(self) -> list[tuple[float, float]]:
-        """Lowest and highest value of each objective, from the space alone; of the loss, that of a guess is highest."""
+        """Lowest and highest value of each objective in its unit, n_obj pairs, from the space alone.
+
+        Of the loss, that of a guess is highest. Raises ConfigError where a function fails.
+        """
         low, high = self._complexity.bounds()
         known = {
             "error": (0.0, 100.0),
@@ -134,13 +144,13 @@ class SupernetProblem(GenotypeProblem):
             out["G"] = self.violations(out)
 
     def costs(self, genotype: Genotype) -> dict[str, float]:
-        """What a network costs: params, flops (multiply-adds), and latency_ms where it is wanted."""
+        """What a network costs: params, flops (multiply-adds), and latency_ms (milliseconds) where it is wanted."""
         cost = self._complexity.of(genotype)
         timed = {} if self._latency is None else {"latency_ms": self._latency.of(genotype)}
         return {"params": float(cost.params), "flops": float(cost.flops), **timed}
 
     def lowest_costs(self) -> dict[str, float]:
-        """The least that a network of the space can cost, each by itself."""
+        """The least that a network of the space can cost, each by itself, by the names and in the units of `costs`."""
         low, _ = self._complexity.bounds()
         timed = {} if self._latency is None else {"latency_ms": self._latency.bounds()[0]}
         return {"params": float(low.params), "flops": float(low.flops), **timed}

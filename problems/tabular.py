@@ -31,8 +31,11 @@ class TabularProblem(GenotypeProblem):
     genotypes and gives F of shape (n, n_obj); asked for a dictionary it also gives error (100 - fitness, percent),
     params, flops and every objective by its name, each of shape (n,).
 
-    objectives: error, params, flops, or names of columns, taken as they are. image_shape and classes count the costs
-    of networks whose table has no columns for them. Raises TableError for columns that are missing or malformed.
+    settings: completed (`evonas.table.complete`). objectives: error, params, flops (multiply-adds), or names of
+    columns, taken as they are. image_shape, (C, H, W), and classes count the costs of networks whose table has no
+    columns for them. limits: the most that a network may cost, of params and flops. Raises TableError for columns that
+    are missing or malformed, and other limits; `evaluate` raises it for a network that has no row, and pymoo's
+    AssertionError for rows of another length.
     """
 
     state = 0
@@ -75,7 +78,10 @@ class TabularProblem(GenotypeProblem):
 
     @cached_property
     def objective_bounds(self) -> list[tuple[float, float]]:
-        """Lowest and highest value of each objective: of an error 0 and 100, of a column those of the table."""
+        """Lowest and highest value of each objective, n_obj pairs: of an error 0 and 100, of a column the table's.
+
+        Raises TableError as `costs` does.
+        """
         return [(0.0, 100.0) if name == "error" else self._range(name) for name in self.objectives]
 
     def _range(self, name: str) -> tuple[float, float]:
@@ -88,7 +94,8 @@ class TabularProblem(GenotypeProblem):
     def true_front(self) -> tuple[list[Genotype], np.ndarray]:
         """The non-dominated of all valid rows that keep the limits: genotypes and objectives (m, n_obj), minimised.
 
-        Distinct in their values, in order of the first objective. Empty where no row keeps the limits.
+        Distinct in their values, in order of the first objective. Empty where no row keeps the limits. Raises
+        TableError as `costs` does.
         """
         genotypes = [genotype for genotype in self.table.genotypes if self.space.is_valid(genotype)]
         out = self._values(genotypes)
@@ -127,7 +134,7 @@ class TabularProblem(GenotypeProblem):
     def costs(self, genotype: Genotype) -> dict[str, float]:
         """What a network costs: params and flops (multiply-adds).
 
-        Raises TableError where the table has no column of one, and the space does not count it.
+        Raises TableError where the table has no row of it, or no column of a cost that the space does not count.
         """
         row = self.table.row(genotype, self.space)
         counted = dict(zip(COSTS, self._counted(genotype), strict=True)) if set(COSTS) - set(self._columns) else {}

@@ -296,3 +296,12 @@ def test_what_is_no_image_is_named(finished_run: Path, tmp_path: Path) -> None:
     for name, message in (("absent.png", "does not exist"), (".", "is a folder"), ("text.png", "cannot be decoded")):
         with pytest.raises(DataError, match=message):
             list(predict(finished_run, [tmp_path / name]))
+
+
+def test_a_description_that_is_a_folder_is_named(finished_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    (run / "best" / "architecture.json").unlink()
+    (run / "best" / "architecture.json").mkdir()
+    with pytest.raises(RunError, match=r"cannot read .*architecture\.json: Is a directory"):
+        evonas.describe(run)

@@ -48,6 +48,40 @@ def test_constraints_are_kept(name: str) -> None:
     assert len(found) > 3 and all(m.genotype[0] - 10 >= 1 for m in found)
 
 
+@pytest.mark.parametrize("name", ["nsga2", "nsga3"])
+def test_one_objective_is_enough_where_a_front_needs_no_hypervolume(name: str) -> None:
+    # Of one objective there is one reference direction, however many are asked for.
+    assert minimise(Schaffer(1), name, seed=1, population=20, generations=20)[0].objectives[0] < 40
+    with pytest.raises(ConfigError, match="sms-emoa searches by two objectives or more"):
+        minimise(Schaffer(1), "sms-emoa", population=20, generations=20)
+
+
+@pytest.mark.parametrize("name", ["ga", "nsga2"])
+def test_where_nothing_keeps_the_constraints_nothing_is_found(name: str) -> None:
+    problem = Schaffer(2, constraints=1)
+    problem.xu = np.zeros(4)  # the first variable would have to be 1
+    assert minimise(problem, name, population=6, generations=3) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "bounds", "message"),
+    [
+        ({"population": "x"}, {}, "search.population is 'x'; expected a whole number"),
+        ({"population": 1}, {}, "search.population is 1; expected greater than or equal to 2"),
+        ({"elites": 60}, {}, "leave no room for children in a population of 50"),
+        ({"seed": -1}, {}, "seed is -1"),
+        ({}, {"xl": None}, "has no bounds xl and xu"),
+        ({}, {"xl": np.full(4, 0.5)}, "expected whole numbers"),
+        ({}, {"xl": np.full(4, 13.0)}, "xl at most xu"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(settings: dict[str, Any], bounds: dict[str, Any], message: str) -> None:
+    problem = Schaffer(1)
+    vars(problem).update(bounds)
+    with pytest.raises(ConfigError, match=message):
+        minimise(problem, **settings)
+
+
 def test_a_mistake_is_named() -> None:
     with pytest.raises(ConfigError, match="did you mean 'nsga2'"):
         minimise(Schaffer(2), "nsga22")

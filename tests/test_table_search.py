@@ -5,7 +5,9 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.optimize import minimize
 from tests_support import compared, rows
 
-from evonas.config import Settings, read_yaml, shipped, with_assignments
+from evonas import experiment
+from evonas.config import Settings, build, read_yaml, shipped, with_assignments
 from evonas.errors import ConfigError, RunError, TableError
 from evonas.plan import check, one_objective_of_several
 from evonas.progress import Silent
@@ -215,4 +218,18 @@ def test_genotypes_to_begin_with_are_checked_before_anything_is_written(
         file.write_text(text)
     with pytest.raises(RunError, match=re.escape(expected)):
         start(settings(f"search.init={file}", "problem.limits.params=2e6"), tmp_path / "run", Silent())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("runner", [start, experiment.start])
+def test_a_mistake_in_settings_that_python_made_is_named_before_anything_is_written(
+    runner: Callable[..., Any], tmp_path: Path
+) -> None:
+    tables = ["table.file=nb-macro", "space.name=nb-macro"] if runner is start else []
+    for change in ("dataset.name=digit", "search.algorithm=gaa"):
+        with pytest.raises(ConfigError, match="is unknown; did you mean"):
+            runner(build(with_assignments({}, [*tables, change])), tmp_path / "run", Silent())
+    other = [] if runner is start else ["table.file=nb-macro", "space.name=nb-macro"]
+    with pytest.raises(ConfigError, match=r"^table\.file is"):
+        runner(build(with_assignments({}, other)), tmp_path / "run", Silent())
     assert not (tmp_path / "run").exists()

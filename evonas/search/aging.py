@@ -14,10 +14,11 @@ from evonas.spaces.base import Space
 
 
 class AgingEvolution(Algorithm):
-    """A queue of `population` members; each step, the best of `tournament` of them has a child with one unit redrawn.
+    """Regularised evolution (Real et al. 2019, arXiv 1802.01548), on a queue of `population` members.
 
-    Members stay comparable only while the supernet does not change, so it runs on one state: a table, or a supernet as
-    the warm-up left it.
+    Each step, the best of `tournament` of them has a child with one unit redrawn, and the oldest leaves. Members stay
+    comparable only while the supernet does not change, so it runs on one state: a table, or a supernet as the warm-up
+    left it.
     """
 
     follows_supernet = False

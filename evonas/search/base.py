@@ -30,7 +30,10 @@ class Algorithm(ABC):
     """An evolutionary algorithm behind ask and tell.
 
     `ask` returns the complete set of genotypes that the next selection will compare, so that all of them are measured
-    on one supernet state and no fitness outlives the state that gave it.
+    on one supernet state and no fitness outlives the state that gave it. That rule is our reading of the abstract of
+    Yuan, Xue and Zhang (GECCO 2023), which precludes unfair comparisons between populations (docs/method.md).
+
+    settings: of the search, completed (`SearchSettings.completed`). seeds: of all that it draws.
     """
 
     default_objectives: tuple[str, ...] = ("error",)
@@ -46,7 +49,10 @@ class Algorithm(ABC):
         """An algorithm at its start."""
 
     def begin_with(self, genotypes: Sequence[Genotype], space: Space) -> None:
-        """Put `genotypes` into the first population, and draw the rest of it from `space`, a part of the whole one."""
+        """Put `genotypes` into the first population, and draw the rest of it from `space`, a part of the whole one.
+
+        Before the first `ask`.
+        """
         self._first, self._start = tuple(genotypes), space
 
     @property
@@ -67,13 +73,13 @@ class Algorithm(ABC):
 
     @classmethod
     def rounds(cls, settings: SearchSettings) -> int:
-        """Most times that it is asked."""
+        """Most times that it is asked, by completed settings."""
         assert settings.generations is not None
         return settings.generations
 
     @abstractmethod
     def ask(self) -> list[Candidate]:
-        """The next population, complete, canonically distinct."""
+        """The next population, complete, no two of it the same network."""
 
     def region(self, population: Sequence[Candidate]) -> list[Genotype]:
         """The genotypes around which the supernet is fine-tuned before the asked `population` is measured."""

@@ -19,13 +19,16 @@ def candidates(space: Space, generations: Sequence[Sequence[Measurement]], limit
     Each generation is ranked within itself, on its own state; between states no order by fitness is formed, the later
     one comes first. Generations that were measured on one state (a table, a frozen supernet) are ranked together.
     Those that break a limit of the problem are left out. Distinct in canonical form. A member of the last generation
-    that `limit` leaves out could not have won: it lost on this very state to one that is in.
+    that `limit` leaves out could not have won: it lost on this very state to one that is in. Empty where all break a
+    limit, or failed.
     """
     assert limit >= 1
     by_state: dict[tuple[int, str], list[Measurement]] = {}
     for measurement in filter(attrgetter("feasible"), chain.from_iterable(reversed(generations))):
         by_state.setdefault((measurement.state, measurement.protocol), []).append(measurement)
     pools = list(by_state.values())
+    if not pools:
+        return []
     in_order: Iterable[Measurement | None]
     if len(pools[0][0].objectives) > 1:
         in_order = chain.from_iterable(spread(pareto_front(pool), limit) for pool in pools)

@@ -17,9 +17,10 @@ from evonas.spaces.base import Genotype
 class Measurement:
     """What a genotype was worth on one supernet state by one protocol.
 
-    objectives: minimised, in the problem's order. details: figures by name (error in percent, loss in nats, params,
-    flops in multiply-adds), for the record; nothing selects by them but the tie-break by loss. violations: of the
-    problem's limits, one each; above zero it is broken.
+    genotype: integers, (n_genes,). objectives: (n_obj,), minimised, in the problem's order and units. state, protocol:
+    measurements compare where both are equal. details: figures by name (error in percent, loss in nats, params, flops
+    in multiply-adds), for the record; nothing selects by them but the tie-break by loss. violations: of the problem's
+    limits, one each, as shares of the limit; above zero it is broken.
     """
 
     genotype: Genotype
@@ -57,7 +58,7 @@ class Measurement:
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Any]) -> Measurement:
-        """The measurement that `to_plain` described."""
+        """The measurement that `to_plain` described. Raises KeyError where a part of it is missing."""
         genotype, objectives, violations = (tuple(data[name]) for name in ("genotype", "objectives", "violations"))
         return cls(genotype, objectives, data["state"], data["protocol"], data["details"], violations)
 
@@ -110,7 +111,10 @@ def spread(front: Sequence[Member], most: int) -> list[Member]:
 
 
 def knee(front: Sequence[Measurement]) -> Measurement:
-    """The member of a front nearest to its ideal point, each objective scaled to [0, 1] over the front."""
+    """The member of a front nearest to its ideal point, each objective scaled to [0, 1] over the front.
+
+    front: one measurement or more. What counts as the knee is our decision.
+    """
     values = np.array([m.objectives for m in front])
     span = np.ptp(values, axis=0)
     scaled = (values - values.min(axis=0)) / np.where(span > 0, span, 1.0)

@@ -70,7 +70,9 @@ class GeneticAlgorithm(Algorithm):
     """Elites as genes only, tournament, crossover, mutation, immigrants, complete replacement.
 
     The next population is complete before anything of it is measured, so every comparison is made inside one generation
-    on one supernet state. That reading of the paper's "population generation method" is our decision.
+    on one supernet state. Of the paper (Yuan, Xue and Zhang, GECCO 2023) the abstract was at hand: it states a genetic
+    algorithm, and a way to make new populations that precludes unfair comparisons. That it is this way is our decision.
+    Tournament and elites are those of DEAP (Fortin et al. 2012).
 
     `search.scheme` gives other population policies to hold it against: mu_plus_lambda, where parents survive that
     beat their children, and topk_archive, where the best ever seen are the parents (SPOS, arXiv 1904.00420). Both are

@@ -33,6 +33,7 @@ from pymoo.util.randomized_argsort import randomized_argsort
 from pymoo.util.ref_dirs import get_reference_directions
 
 from evonas.config import SearchSettings
+from evonas.errors import ConfigError
 from evonas.search.base import Algorithm, Candidate, random_networks
 from evonas.search.fitness import Measurement, require_comparable
 from evonas.seeding import Seeds, numpy_state
@@ -179,7 +180,10 @@ def _merged(values: np.ndarray, changes: np.ndarray) -> list[np.ndarray]:
 
 
 class ParetoSearch(Algorithm):
-    """A pymoo algorithm of parents and offspring, with our operators and our rule that both are measured together."""
+    """A pymoo algorithm of parents and offspring, with our operators and our rule that both are measured together.
+
+    Mating and survival are those of pymoo (Blank and Deb 2020, IEEE Access 8); subclasses say whose algorithm it is.
+    """
 
     default_objectives = ("error", "params")
     keeps_limits = True
@@ -224,7 +228,10 @@ class ParetoSearch(Algorithm):
         return [*parents, *(Candidate(genotype, "child") for genotype in _genotypes(children))]
 
     def tell(self, measured: Sequence[Measurement]) -> None:
-        """The survivors of what was measured, ranked by these measurements alone."""
+        """Keep the survivors of what was measured, ranked by these measurements alone.
+
+        Raises StaleFitnessError where they are of several states or protocols.
+        """
         require_comparable(measured)
         members = _population(measured)
         members.set("change", self._changes(measured))
@@ -279,7 +286,7 @@ class Nsga2Search(ParetoSearch):
 
 
 class Nsga3Search(ParetoSearch):
-    """NSGA-III (Deb and Jain 2014): spread by reference directions, for three objectives and more."""
+    """NSGA-III (Deb and Jain 2014): spread by reference directions (Das and Dennis), for three objectives and more."""
 
     def _made(self, objectives: int, **parts: Any) -> PymooAlgorithm:
         directions = reference_directions(objectives, self._size)
@@ -290,11 +297,15 @@ class SmsEmoaSearch(ParetoSearch):
     """SMS-EMOA (Beume et al. 2007): those survive that the dominated hypervolume would miss most."""
 
     def _made(self, objectives: int, **parts: Any) -> PymooAlgorithm:
+        if objectives < 2:  # pymoo takes no hypervolume of one
+            raise ConfigError("sms-emoa searches by two objectives or more, and there is one; take ga")
         return SMSEMOA(**parts)
 
 
 def reference_directions(objectives: int, most: int) -> np.ndarray:
     """As many evenly spread directions (Das and Dennis) as do not exceed `most`, shape (n, objectives)."""
+    if objectives == 1:  # there is one direction, however many partitions
+        return np.ones((1, 1))
     partitions = 1
     while len(get_reference_directions("das-dennis", objectives, n_partitions=partitions + 1)) <= most:
         partitions += 1

@@ -13,7 +13,10 @@ from evonas.spaces.base import Space
 
 
 class RandomSearch(Algorithm):
-    """As many distinct random networks as there are evaluations, all measured on one state."""
+    """As many distinct random networks as there are evaluations, all measured on one state.
+
+    The baseline that Li and Talwalkar ask for (arXiv 1902.07638).
+    """
 
     follows_supernet = False
 
@@ -34,7 +37,7 @@ class RandomSearch(Algorithm):
         return self._first_population(self._count, self._rng)
 
     def tell(self, measured: Sequence[Measurement]) -> None:
-        """Nothing is learnt."""
+        """Nothing is learnt. Raises StaleFitnessError where they are of several states or protocols."""
         require_comparable(measured)
 
     def state_dict(self) -> dict[str, Any]:

@@ -14,7 +14,10 @@ Genotype = tuple[int, ...]
 
 
 class Space(ABC):
-    """A set of genotypes (tuples of small integers) closed under its own operators.
+    """A set of genotypes (tuples of small integers, one a gene) closed under its own operators.
+
+    Methods are handed valid genotypes; `is_valid` and `repair` alone take any. Operators draw from `rng` and nowhere
+    else; they are ours where no source is named.
 
     Laws, tested for every space: `repair` is idempotent and the identity on valid genotypes; `canonical` is idempotent
     and equal for genotypes that mean the same network; `mutate` returns another network; `crossover` takes each unit
@@ -74,7 +77,10 @@ class Space(ABC):
         return self._drawn(lambda: rng.integers(self.cardinalities))
 
     def crossover(self, first: Genotype, second: Genotype, rng: np.random.Generator) -> Genotype:
-        """A child that takes each unit from one of the parents with equal probability (uniform crossover)."""
+        """A child that takes each unit from one of the parents with equal probability.
+
+        That is uniform crossover (Syswerda 1989).
+        """
 
         def draw() -> list[int]:
             child = list(first)
@@ -86,7 +92,7 @@ class Space(ABC):
         return self._drawn(draw)
 
     def mutate(self, genotype: Genotype, rate: float, rng: np.random.Generator) -> Genotype:
-        """Another network: each unit is redrawn with probability `rate`, one at least.
+        """Another network: each unit is redrawn with probability `rate`, 0 to 1, one at least.
 
         Operations have no order, so a unit is redrawn among all its other values (random reset) and not stepped.
         """
@@ -100,7 +106,10 @@ class Space(ABC):
         return self.neighbour(genotype, 1, rng)  # nothing was chosen, or the changes cancelled each other
 
     def neighbour(self, genotype: Genotype, distance: int, rng: np.random.Generator) -> Genotype:
-        """Another network with 1 to `distance` units redrawn; where none is found, the repair of the last draw."""
+        """Another network with 1 to `distance` units redrawn; where none is found, the repair of the last draw.
+
+        distance: 1 or more.
+        """
         original, mutant = self.canonical(genotype), genotype
         for _ in range(self.tries):
             count = int(rng.integers(1, min(distance, len(self.units)) + 1))
@@ -140,7 +149,7 @@ class Space(ABC):
         return tuple(mutant)
 
     def frequencies(self, population: Sequence[Genotype], beta: float) -> list[np.ndarray]:
-        """Probability of each value of each gene in a population, n_genes arrays of shape (cardinality,).
+        """Probability of each value of each gene in a population of one or more, n_genes arrays, each (cardinality,).
 
         `beta` is the weight of a uniform prior: (count + beta / cardinality) / (members + beta). Source: the
         per-gene categoricals of NAT (arXiv 2005.05859).
@@ -152,7 +161,7 @@ class Space(ABC):
         ]
 
     def sample_from(self, frequencies: Sequence[np.ndarray], rng: np.random.Generator) -> Genotype:
-        """A genotype whose genes are drawn from `frequencies` one by one."""
+        """A genotype whose genes are drawn one by one from the method `frequencies`' arrays, each (cardinality,)."""
         return self._drawn(lambda: [int(rng.choice(len(p), p=p)) for p in frequencies])
 
     def fair(self, rng: np.random.Generator) -> list[Genotype]:

@@ -28,7 +28,7 @@ STAGES = 3  # each at twice the channels and half the resolution of the one befo
 
 
 class NB201Space(Space):
-    """The cells of NAS-Bench-201: four nodes, and one of five operations on each of the six edges between them."""
+    """The cells of NAS-Bench-201 (arXiv 2001.00326): four nodes, one of five operations on each of six edges."""
 
     name = "nb201"
 

@@ -39,7 +39,10 @@ class ChainSpace(Space):
         return self.choices_for(3, 10)
 
     def choices_for(self, channels: int, classes: int) -> tuple[tuple[str, ...], ...]:
-        """The same for images of `channels` channels in `classes` classes, where they ought to be no others."""
+        """The same for images of `channels` channels in `classes` classes, where they ought to be no others.
+
+        `blocks` is the user's code, and raises what it raises.
+        """
         blocks = self.blocks(channels, classes)
         return tuple(tuple(block) for block in blocks if isinstance(block, Mapping) and len(block) > 1)
 

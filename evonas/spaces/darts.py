@@ -24,7 +24,7 @@ from evonas.spaces.darts_stack import CELLS, NODES, OPERATIONS, Cell, CostTable,
 
 
 class DartsSpace(Space):
-    """The cells of DARTS: two cells of four nodes, each node with two inputs and an operation on each."""
+    """The cells of DARTS (arXiv 1806.09055): two of four nodes, each node with two inputs and an operation on each."""
 
     name = "darts"
 

@@ -13,7 +13,7 @@ Costs = Callable[[Genotype], Mapping[str, float]]
 
 
 class LimitedSpace(Space):
-    """The genotypes of a space whose costs are at most `limits`.
+    """The genotypes of a space whose costs are at most `limits`, in the unit of each. How it keeps inside is ours.
 
     Operators draw again what breaks a limit, as for any other genotype that is not valid, and repair the last draw
     where that goes on for too long: unit by unit, the change that takes most off the excess, at most one for each unit.

@@ -14,7 +14,10 @@ from evonas.spaces.single_path import Layer, Operation, SinglePathSpace
 
 
 class NBMacroSpace(SinglePathSpace):
-    """The chains of NAS-Bench-Macro: identity and two inverted bottlenecks, each stage at half the resolution."""
+    """The chains of NAS-Bench-Macro (arXiv 2103.11922): identity and two inverted bottlenecks a layer.
+
+    Each stage has half the resolution of the one before.
+    """
 
     name = "nb-macro"
 

@@ -62,7 +62,7 @@ def _layers(channels: int, settings: SinglePathSettings) -> tuple[Layer, ...]:
 
 
 class SinglePathSpace(Space):
-    """Chains of choice blocks, described by `SinglePathSettings` alone."""
+    """Chains of choice blocks (SPOS, arXiv 1904.00420), described by `SinglePathSettings`; the blocks are ours."""
 
     name = "single-path"
 

@@ -83,7 +83,12 @@ class BatchSource:
 
 
 class SupernetTrainer:
-    """Trains one supernet: `warm_up_epoch` first, then one `fine_tune` a generation."""
+    """Trains one supernet: `warm_up_epoch` first, then one `fine_tune` a generation.
+
+    One uniform path a step is SPOS's warm-up (arXiv 1904.00420). Fine-tuning along the search, on paths in its region,
+    is stated by the abstract of Yuan, Xue and Zhang (GECCO 2023); when, how long, at what rate and on which paths is
+    our decision (docs/method.md).
+    """
 
     def __init__(
         self,

@@ -178,6 +178,8 @@ CASES = {
     "no number": Case("run --set finetune.lr=.nan", "finetune.lr is nan"),
     "a share beyond one": Case("run --set search.crossover=1.5", "search.crossover is 1.5; expected less than"),
     "no room for children": Case("run --set search.elites=90", "leave no room for children"),
+    "no room beside the default": Case("run --table nb-macro --set search.elites=60", "leave no room for children"),
+    "a table of another space": Case("run --table nb-macro --space single-path", "has no row for the genotype"),
     "a width beyond memory": Case("run --set space.width=1e9", "space.width is 1000000000.0; expected less than"),
     "a space of a million layers": Case("run --set space.layers=[1e6,1,1]", "space.layers is"),
     "too many threads": Case("run --set threads=1e6", "threads is 1000000.0; expected less than or equal to 1024"),

@@ -7,6 +7,7 @@ import pytest
 from pymoo.core.problem import Problem
 
 from evonas.complexity import Complexity
+from evonas.errors import ConfigError
 from evonas.search.loop import evaluate
 from evonas.supernet.measuring import Measurer
 from problems import SupernetProblem
@@ -26,6 +27,12 @@ def make(made: Any, objectives: tuple[str, ...] = ("loss",)) -> SupernetProblem:
 def population(problem: SupernetProblem, n: int = 6) -> list[tuple[int, ...]]:
     rng = np.random.default_rng(3)
     return [problem.space.sample(rng) for _ in range(n)]
+
+
+@pytest.mark.parametrize("name", ["eror", "latency_ms"])
+def test_an_objective_that_there_is_not_is_named(parts: Any, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{name}' is neither measured nor counted"):
+        make(parts(), (name,))
 
 
 def test_it_is_a_pymoo_problem_over_integers_within_bounds(problem: SupernetProblem) -> None:

@@ -354,12 +354,24 @@ def test_a_mistake_in_the_file_is_one_clear_line(file: Path, home: Path, code: s
     assert "\n" not in str(caught.value)
 
 
+READS = """
+
+class Reads(nn.Module):
+    def forward(self, images):
+        return images if float(images.mean()) < 9 else -images
+"""
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
         (CODE.replace("conv, 4, 8, k, 2", "conv, 5, 8, k, 2"), r"RuntimeError: .* 5 channels, but got 4 channels"),
         (CODE.replace('"skip": nn.Identity', '"relu": partial(nn.ReLU, inplace=True)'), "block 2: .* input in place"),
         (CODE.replace("nn.BatchNorm2d(outputs)", "nn.SyncBatchNorm(outputs)"), "statistics"),
+        (
+            CODE.replace("nn.BatchNorm2d(outputs)", "Reads()") + READS,
+            "RuntimeError: .* cannot be called on meta tensors",
+        ),
     ],
 )
 def test_modules_that_do_not_fit_are_one_line_before_a_run_begins(
