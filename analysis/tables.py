@@ -74,8 +74,8 @@ def comparison(dataset: str, groups: Sequence[RunGroup] = (), peers: pd.DataFram
 def summary(groups: Sequence[RunGroup] = (), peers: pd.DataFrame | None = None) -> pd.DataFrame:
     """How many methods of the comparison set are beaten, by the target paper and by each group of runs.
 
-    One row a data set and result. Columns: dataset, group, name, error_pct, gpu_days, reduced and note; then, over the
-    methods of the set that have the figure: error_n, error_beaten (theirs is higher) and error_equal; cost_n,
+    One row a data set and result. Columns: dataset, group, name, error_pct (percent), gpu_days, reduced and note; then,
+    over the methods of the set that have the figure: error_n, error_beaten (theirs is higher) and error_equal; cost_n,
     cost_beaten (theirs takes more GPU-days) and cost_equal; dominated (no better in either and worse in one, of the
     cost_n); and better_inside and better_outside of the set: those with a lower error, as text. The GPU-days of reduced
     runs compare with no others: their cost_n is 0.
