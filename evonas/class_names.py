@@ -1,4 +1,7 @@
-"""Class names of the known data sets, in the official order of their labels (for CIFAR that is the alphabet's)."""
+"""Class names of the known data sets, in the official order of their labels (for CIFAR that is the alphabet's).
+
+A data set that is not here has torchvision's names. With names of its own it can be read from folders of these, too.
+"""
 
 from __future__ import annotations
 

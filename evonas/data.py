@@ -185,7 +185,7 @@ def _read(settings: DatasetSettings, spec: Spec, size: int | None, reporter: Rep
         if not Path(settings.dir).is_dir():
             raise DataError(f"--data-dir {settings.dir} is no folder; give the one that holds the images")
         return _read_folders(Path(settings.dir), None, size, reporter)
-    classes = CLASS_NAMES[settings.name]
+    classes = CLASS_NAMES.get(settings.name)
     if settings.dir is None:
         cache = Path(os.environ.get("EVONAS_DATA_DIR", Path.home() / ".cache" / "evonas")) / settings.name
         return _read_torchvision(spec.torchvision, cache, classes, download=True)
@@ -226,8 +226,10 @@ def _read_folders(folder: Path, classes: tuple[str, ...] | None, size: int | Non
     return Images(images, listing.labels, rows[: -listing.tests], rows[-listing.tests :], listing.classes)
 
 
-def _read_torchvision(kind: str, folder: Path, classes: tuple[str, ...], download: bool) -> Images:
+def _read_torchvision(kind: str, folder: Path, classes: tuple[str, ...] | None, download: bool) -> Images:
     """Both splits in torchvision's layout. Raises DataError where they are not there or are not the published files.
+
+    classes: None for the names that torchvision has, or the numbers of the labels where it has none.
 
     torchvision unpickles CIFAR's files, but only after `_check_integrity` has compared every one of them with its
     published MD5 sum: nothing but the original is ever unpickled. The other two are arrays in files of plain bytes.
@@ -253,7 +255,13 @@ def _read_torchvision(kind: str, folder: Path, classes: tuple[str, ...], downloa
     (first, labels), (second, more) = _arrays(train), _arrays(test)
     rows = np.arange(len(labels) + len(more))
     both = np.concatenate([first, second]), np.concatenate([labels, more])
-    return Images(*both, rows[: len(labels)], rows[len(labels) :], classes)
+    return Images(*both, rows[: len(labels)], rows[len(labels) :], classes or _class_names(train, both[1]))
+
+
+def _class_names(dataset: Any, labels: np.ndarray) -> tuple[str, ...]:
+    """The names of the labels, which folders can have too: without a slash."""
+    names = getattr(dataset, "classes", None) or range(int(labels.max()) + 1)
+    return tuple(str(name).replace("/", "_") for name in names)
 
 
 def _arrays(dataset: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from evonas.augmentation import Normaliser, augment, cutout
 from evonas.class_names import CLASS_NAMES
 from evonas.config import DatasetSettings
 from evonas.data import ImageData, Part, batches_per_epoch, fixed_batches, load, training_batches
-from evonas.datasets import DATASETS
+from evonas.datasets import DATASETS, Spec
 from evonas.errors import DataError
 
 CPU = torch.device("cpu")
@@ -255,6 +255,25 @@ def test_imagefolder_needs_a_folder(tmp_path: Path) -> None:
         read(name="imagefolder")
     with pytest.raises(DataError, match="is empty; expected train"):
         read(name="imagefolder", dir=str(tmp_path))
+
+
+def test_one_line_makes_a_data_set_of_torchvision_a_known_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: list[str]
+) -> None:
+    raw = tmp_path / "KMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for split, count in (("train", 60), ("t10k", 20)):
+        labels = np.arange(count, dtype=np.uint8) % 10
+        images = np.tile(labels[:, None, None], (1, 28, 28))
+        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
+            header = np.array([0x800 + array.ndim, *array.shape], dtype=">i4").tobytes()
+            (raw / f"{split}-{name}-ubyte").write_bytes(header + array.tobytes())
+    monkeypatch.setitem(DATASETS, "kmnist", Spec("Kuzushiji-MNIST", 10, 28, False, 2, "KMNIST"))
+    data = read(name="kmnist", dir=str(tmp_path))
+    assert data.classes == ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+    assert torch.equal(data.train.images[:, 0, 0, 0].long(), data.train.labels)
+    assert (data.shape, len(data.train), len(data.open_test("size"))) == ((1, 28, 28), 60, 20)
+    assert network == []
 
 
 # Folders of images ----------------------------------------------------------------------------------------------
