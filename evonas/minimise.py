@@ -44,7 +44,8 @@ def minimise(problem: Any, algorithm: str = "ga", *, seed: int = 0, **settings: 
         raise ConfigError(f"setting {unknown[0]!r} is unknown{nearest(unknown[0], SearchSettings.model_fields)}")
     kind = ALGORITHMS[algorithm]
     chosen = SearchSettings(**settings, algorithm=algorithm).completed(budget=not kind.follows_supernet)
-    space = IntegerSpace(np.asarray(problem.xu, dtype=int) - np.asarray(problem.xl, dtype=int) + 1)
+    sizes = np.asarray(problem.xu, dtype=int) - np.asarray(problem.xl, dtype=int) + 1
+    space = IntegerSpace(sizes.tolist())
     shifted = _FromZero(problem)
     generations: list[list[Measurement]] = []
 
