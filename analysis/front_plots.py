@@ -36,8 +36,10 @@ def front_figure(
     """The non-dominated of each generation by two objectives, and the final front.
 
     fronts: (generation, values (n, k)), each on its own supernet state. final and true: (n, k). Of the k objectives the
-    first is the vertical axis and the second the horizontal one. Later generations are darker.
+    first is the vertical axis and the second the horizontal one; of more than two, no line joins the points, which
+    are non-dominated in all of them. Later generations are darker.
     """
+    joined = "-" if len(objectives) == 2 else "none"
     made = figure(COLUMN, 3.2)
     axes = made.subplots()
     places = np.unique(np.linspace(0, len(fronts) - 1, min(SHOWN, len(fronts))).round().astype(int))
@@ -50,10 +52,13 @@ def front_figure(
             values[order, 0],
             color=colour,
             marker=".",
+            linestyle=joined,
             linewidth=0.8,
             label=f"generation {generation}",
         )
-    if true is not None:
+    if true is not None and len(objectives) > 2:
+        axes.scatter(true[:, 1], true[:, 0], s=6, marker="x", color=GREY, label="true front of the table")
+    elif true is not None:
         order = np.argsort(true[:, 1], kind="stable")
         axes.step(
             true[order, 1], true[order, 0], where="post", color=GREY, linestyle="--", label="true front of the table"
@@ -74,7 +79,8 @@ def front_figure(
     axes.set_ylabel(objective_label(objectives[0]))
     _abbreviate(axes.xaxis, objectives[1])
     _abbreviate(axes.yaxis, objectives[0])
-    made.legend(loc="outside lower center", ncols=3, columnspacing=1.0)
+    title = None if len(objectives) == 2 else f"non-dominated in {len(objectives)} objectives, two of them shown"
+    made.legend(loc="outside lower center", ncols=3, columnspacing=1.0, title=title)
     return made
 
 

@@ -79,6 +79,9 @@ def chosen_arms(settings: Settings, arms: Sequence[str] | None) -> list[str]:
     """The arms to run, `full` first, since all others are held against it. Raises ConfigError for an unknown one."""
     known = SUPERNET_ARMS if settings.table.file is None else TABLE_ARMS
     for arm in arms or ():
+        if arm not in known and arm in (*SUPERNET_ARMS, *TABLE_ARMS):
+            where = "with a supernet" if settings.table.file is not None else "on a table"
+            raise ConfigError(f"arm {arm!r} is for searches {where}; choose one of {', '.join(known)}")
         if arm not in known:
             raise ConfigError(f"arm {arm!r} is unknown{nearest(arm, known)}")
     return list(dict.fromkeys(["full", *(arms or known)]))

@@ -148,7 +148,8 @@ def run_command(
         from evonas import reports
 
         reports.truth(settings)  # a table that cannot be used is a mistake to learn of before the training
-    folder = out or default_out(settings.search.algorithm, settings.dataset.name, settings.seed)
+    on = settings.dataset.name if settings.table.file is None else Path(settings.table.file).stem
+    folder = out or default_out(settings.search.algorithm, on, settings.seed)
     _carry_out(folder, settings, max_seconds, quiet, engine, ray_address, new=True)
 
 

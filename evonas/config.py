@@ -721,6 +721,8 @@ def _sentence(item: Any, data: Mapping[str, Any]) -> str:
         elsewhere = [known for known in _all_keys(data) if known.rpartition(".")[2] == path[-1]]
         if elsewhere:  # the right word without its section, or in another's
             return f"unknown setting {key!r}; did you mean {' or '.join(map(repr, elsewhere))}?"
+        if path[0] == "space" and _section("space", Settings, data) is OwnSpaceSettings:
+            return f"unknown setting {key!r}; a space of your own has its numbers in its file"
         return f"unknown setting {key!r}{nearest(key, _known_keys(path[:-1], data))}"
     if item["type"] == "value_error":
         message: str = item["msg"].removeprefix("Value error, ")

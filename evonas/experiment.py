@@ -174,6 +174,10 @@ def score_states(path: Path, audit: AuditSettings, reporter: Reporter) -> None:
             raise RunError(f"{path} holds no supernet states; let its warm-up end first (`evonas resume {path}`)")
         experiment = Experiment(settings, reporter, Stopwatch(), warmed_up=path)
         assert experiment.audit is not None
+        if audit.table is not None:  # told before anything is written
+            read(as_truth(audit.table, settings.table), experiment.space).find(
+                experiment.audit.genotypes, experiment.space
+            )
         rows: list[Row] = []
         with reporter.task("states", len(files)) as task:
             for state, file in files.items():

@@ -7,12 +7,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from evonas.config import Model, build
+from evonas.config import Model, build, read_yaml
 from evonas.errors import ConfigError, RunError
 from evonas.networks import build_subnet, build_supernet
 from evonas.run import require_run, state_files
@@ -57,6 +58,8 @@ def describe(run: str | PathLike[str]) -> Description:
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}; put a copy back") from None
     except ValidationError as error:
+        if (read_yaml(run / "config.yaml").get("table") or {}).get("file") is not None:
+            raise RunError(f"{run} searched a table and has no network on images") from None
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "its text"
         raise RunError(f"{path} describes no network on images ({key}: {first['msg']})") from None
@@ -79,9 +82,10 @@ def load(
     run = Path(run)
     about = describe(run)
     space = about.build_space()
-    chosen = about.genotype if genotype is None else tuple(int(gene) for gene in genotype)
-    if not space.is_valid(chosen):
+    chosen = about.genotype if genotype is None else tuple(genotype)
+    if not all(isinstance(gene, int | np.integer) for gene in chosen) or not space.is_valid(chosen):
         raise RunError(f"{list(chosen)} is no genotype of {run}'s space, {space.name} ({space.n_genes} genes)")
+    chosen = tuple(int(gene) for gene in chosen)
     match weights:
         case None:
             return build_subnet(space, chosen, about.image_shape[0], len(about.classes)).eval()

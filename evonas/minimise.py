@@ -71,6 +71,8 @@ def _values(problem: Any) -> list[int]:
     """The number of values of each variable. Raises ConfigError where xl and xu do not say it."""
     if problem.xl is None or problem.xu is None:
         raise ConfigError("the problem has no bounds xl and xu; expected integer variables within both")
+    if getattr(problem, "vtype", None) not in (int, bool, np.integer):
+        raise ConfigError(f"the problem's variables have vtype {problem.vtype}; expected integers, vtype=int")
     low, high = (np.asarray(bound, dtype=float) for bound in (problem.xl, problem.xu))
     if not (np.isfinite([low, high]).all() and (low == low.round()).all() and (high >= low).all()):
         raise ConfigError(f"the problem has bounds xl {low} and xu {high}; expected whole numbers, xl at most xu")

@@ -74,7 +74,11 @@ Config = Annotated[
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Seed of every random draw; default: the settings'.")]
 Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where to compute; default: the settings'.")]
 OutRun = Annotated[
-    Path | None, typer.Option(metavar="RUN", help="New folder of the run; default: runs/ALGORITHM-DATASET-SEED.")
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="New folder of the run; default: runs/ALGORITHM-DATASET-SEED, with -2 ... where that is there.",
+    ),
 ]
 MaxSeconds = Annotated[
     float | None,
@@ -166,9 +170,9 @@ def shipped_file(name: str, option: str) -> Path:
     return found
 
 
-def default_out(algorithm: str, dataset: str, seed: int) -> Path:
-    """runs/<algorithm>-<dataset>-<seed>, with -2, -3 ... where that exists."""
-    base = Path("runs") / f"{short_name(algorithm)}-{dataset}-{seed}"
+def default_out(algorithm: str, on: str, seed: int) -> Path:
+    """runs/<algorithm>-<data set or table>-<seed>, with -2, -3 ... where that exists."""
+    base = Path("runs") / f"{short_name(algorithm)}-{on}-{seed}"
     path, number = base, 2
     while path.exists():
         path, number = base.with_name(f"{base.name}-{number}"), number + 1

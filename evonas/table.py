@@ -142,6 +142,9 @@ def read(settings: TableSettings, space: Space) -> Table:
     """
     assert settings.file is not None and settings.genotype is not None
     path = _path(settings.file)
+    if settings.file in SHIPPED and path.parent == Path(__file__).parent / "tables" and space.name != settings.file:
+        # Its codes would be read as operations that they do not mean.
+        raise TableError(f"table {settings.file} is of the space {settings.file}, and the settings have {space.name}")
     try:
         about = path.stat()
     except OSError as error:

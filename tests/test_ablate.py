@@ -102,7 +102,7 @@ def test_a_folder_of_something_else_is_refused(small: Path, tmp_path: Path) -> N
 def test_an_unknown_arm_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="arm 'unifrom' is unknown; did you mean 'uniform'"):
         chosen_arms(shipped_settings("ablation-digits"), ["unifrom"])
-    with pytest.raises(ConfigError, match="arm 'uniform' is unknown"):
+    with pytest.raises(ConfigError, match="arm 'uniform' is for searches with a supernet; choose one of full"):
         chosen_arms(shipped_settings("table"), ["uniform"])
 
 

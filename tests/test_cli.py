@@ -280,6 +280,11 @@ def test_the_default_folder_counts_up(tmp_path: Path, monkeypatch: pytest.Monkey
     assert default_out("ga", "digits", 0) == Path("runs/ga-digits-0-3")
 
 
+def test_a_search_on_a_table_is_named_by_it(here: Callable[..., Answer], tmp_path: Path) -> None:
+    answer = here("run", "aging", "--table", "nb-macro", "--set", "search.evaluations=20", "--quiet")
+    assert answer.returncode == 0 and "runs/aging-nb-macro-0" in answer.stdout
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_keeps_its_checkpoint_and_says_how_to_go_on(
     tmp_path: Path, number: signal.Signals, code: int
@@ -352,7 +357,7 @@ def test_correlate_scores_the_states_of_a_run_and_writes_figures(tmp_path: Path,
         (["ablate", "--table", "nb-macro", "--arms", "ful"], "arm 'ful' is unknown; did you mean 'full'"),
         (["ablate", "--table", "nb-macro", "--seeds", "0"], "seeds"),
         (["run", "--table", "nb-macro", "--set", "table.fitness=acc"], "no column 'acc'"),
-        (["run", "--table", "nb-macro", "--space", "nb201"], "6 digits"),
+        (["run", "--table", "nb-macro", "--space", "nb201"], "is of the space nb-macro, and the settings have nb201"),
         (["run", "--set", "audit.table=nowhere.csv"], "'nowhere.csv' is no file and no shipped table"),
         (["run", "--set", "search.stale=true"], "stale needs scheme"),
         (["run", "--set", "supernet.from=nowhere"], "nowhere does not exist"),

@@ -137,6 +137,21 @@ def test_a_network_that_cannot_be_had_is_one_clear_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("genes", ["abc", [0.5, *OTHER[1:]], [*OTHER, 0], OTHER[1:], [99, *OTHER[1:]]])
+def test_genes_that_are_none_are_one_clear_line(finished_run: Path, genes: Any) -> None:
+    with pytest.raises(RunError, match="is no genotype of"):
+        evonas.load(finished_run, genes, weights="inherited")
+    evonas.load(finished_run, np.array(OTHER), weights="inherited")
+
+
+def test_a_search_on_a_table_has_no_network_to_load(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "ga", "--table", "nb-macro", "--out", str(tmp_path / "run"), "--quiet"])
+    for use in (evonas.load, evonas.describe):
+        with pytest.raises(RunError, match="searched a table and has no network on images"):
+            use(tmp_path / "run")
+
+
 def test_only_the_best_has_retrained_weights(finished_run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"of its best network .* alone; take inherited ones"):
         evonas.load(finished_run, OTHER)

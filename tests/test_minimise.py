@@ -73,6 +73,8 @@ def test_where_nothing_keeps_the_constraints_nothing_is_found(name: str) -> None
         ({}, {"xl": None}, "has no bounds xl and xu"),
         ({}, {"xl": np.full(4, 0.5)}, "expected whole numbers"),
         ({}, {"xl": np.full(4, 13.0)}, "xl at most xu"),
+        ({}, {"vtype": float}, "expected integers, vtype=int"),
+        ({}, {"vtype": None}, "expected integers, vtype=int"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(settings: dict[str, Any], bounds: dict[str, Any], message: str) -> None:

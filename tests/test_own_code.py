@@ -179,7 +179,7 @@ def test_the_command_line_trusts_what_the_user_names_and_a_strangers_run_runs_no
         ("FILE:missing", "1", "my_costs.py has no 'missing'"),
         ("FILE:error", "1", "an objective of your own is called 'error', which has a meaning; call it otherwise"),
         ("FILE:depth,FILE:depth", "1", "objectives holds a name twice"),
-        ("dept", "1", r"objective 'dept' is unknown.*, or FILE.py:function of your own"),
+        ("dept", "1", r"problem.objectives: 'dept' is unknown.*, or FILE.py:function of your own"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_an_objective_is_one_line_and_nothing_is_written(
@@ -193,7 +193,9 @@ def test_a_mistake_in_an_objective_is_one_line_and_nothing_is_written(
 
 
 def test_a_table_has_columns_and_no_functions(costs: Path) -> None:
-    with pytest.raises(ConfigError, match="objective 'depth' is a function, and on a table objectives are its columns"):
+    with pytest.raises(
+        ConfigError, match=r"problem.objectives: 'depth' is a function, and on a table objectives are its columns"
+    ):
         build({"table": {"file": "nb-macro"}, "problem": {"objectives": ["error", f"{costs}:depth"]}})
 
 
@@ -258,10 +260,10 @@ def test_an_algorithm_named_on_the_command_line_runs_under_its_short_name(
     assert call("run", "--table", "nb-macro", "--set", "search.algorithm=my_algorithms.py:Mine", *more) == 0
     found = {path.name: json.loads((path / "result.json").read_text()) for path in Path("runs").iterdir()}
     assert {name: result["algorithm"] for name, result in found.items()} == {
-        "SPEA2-cifar10-0": "SPEA2",
-        "Mine-cifar10-0": "Mine",
+        "SPEA2-nb-macro-0": "SPEA2",
+        "Mine-nb-macro-0": "Mine",
     }
-    assert call("show", "runs/SPEA2-cifar10-0") == 0
+    assert call("show", "runs/SPEA2-nb-macro-0") == 0
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import matplotlib
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from run_folders import two_objectives, write_architecture, write_correlation, write_run
 
 from analysis.figures import rendered, save, save_all
+from analysis.front_plots import front_figure
 from analysis.peer_plots import error_figure
 from analysis.peers import load_peers
 from analysis.plots import Plots, plots, run_plots
@@ -204,6 +206,16 @@ def test_the_front_of_a_generation_is_its_own(tmp_path: Path) -> None:
     (axes,) = run_plots(read_run(run)).figures["front"].axes
     assert [line.get_xydata().tolist() for line in axes.lines] == [[[100, 9], [200, 8]], [[150, 7]]]
     assert axes.collections[0].get_offsets().tolist() == [[150, 7]]
+
+
+def test_points_of_more_than_two_objectives_are_joined_by_no_line() -> None:
+    values = np.array([[1.0, 5.0, 2.0], [2.0, 6.0, 1.0], [3.0, 4.0, 3.0]])
+    flat = front_figure([(0, values[:, :2])], values[:, :2], ["error", "params"])
+    deep = front_figure([(0, values)], values, ["error", "params", "flops"], values)
+    assert [made.axes[0].lines[0].get_linestyle() for made in (flat, deep)] == ["-", "None"]
+    (legend,) = deep.legends
+    assert legend.get_title().get_text() == "non-dominated in 3 objectives, two of them shown"
+    assert len(deep.axes[0].lines) == 1, "a true front is points, too"
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:

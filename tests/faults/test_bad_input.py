@@ -151,6 +151,8 @@ CASES = {
     "genes that are none": Case("retrain [1,2", "is not valid YAML"),
     "genes of another length": Case("retrain [1,2]", "[1, 2] is no genotype of single-path"),
     "top of nothing": Case("retrain run --top 0", "top"),
+    "an arm of the other kind": Case("ablate --table nb-macro --arms no-finetune", "is for searches with a supernet"),
+    "a table of another space for truth": Case("correlate run --table nb-macro", "is of the space nb-macro, and the"),
     "no such arm": Case("ablate --table nb-macro --arms ful", "did you mean 'full'"),
     "tables without a place": Case("tables", "--out"),
     # Settings
@@ -179,7 +181,9 @@ CASES = {
     "a share beyond one": Case("run --set search.crossover=1.5", "search.crossover is 1.5; expected less than"),
     "no room for children": Case("run --set search.elites=90", "leave no room for children"),
     "no room beside the default": Case("run --table nb-macro --set search.elites=60", "leave no room for children"),
-    "a table of another space": Case("run --table nb-macro --space single-path", "has no row for the genotype"),
+    "a table of another space": Case(
+        "run --table nb-macro --space single-path", "is of the space nb-macro, and the settings have single-path"
+    ),
     "a width beyond memory": Case("run --set space.width=1e9", "space.width is 1000000000.0; expected less than"),
     "a space of a million layers": Case("run --set space.layers=[1e6,1,1]", "space.layers is"),
     "too many threads": Case("run --set threads=1e6", "threads is 1000000.0; expected less than or equal to 1024"),

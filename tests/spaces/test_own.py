@@ -386,6 +386,15 @@ def test_modules_that_do_not_fit_are_one_line_before_a_run_begins(
     assert not run.exists()
 
 
+def test_a_setting_of_another_space_is_told_to_have_no_place(
+    file: Path, home: Path, tmp_path: Path, capsys: Any
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["run", "ga", "--space", f"{file}:TinySpace", "--set", "space.width=8", "--out", str(tmp_path / "run")])
+    assert caught.value.code == 2
+    assert "'space.width'; a space of your own has its numbers in its file" in capsys.readouterr().err
+
+
 def test_installed_packages_offer_spaces_by_name(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     monkeypatch.syspath_prepend(str(file.parent))
     points = [
