@@ -88,6 +88,17 @@ class ImageData:
             torch.cat([self.weights.images, self.fitness.images]), torch.cat([self.weights.labels, self.fitness.labels])
         )
 
+    @property
+    def tests(self) -> int:
+        """How many images the sealed test part has."""
+        return len(self._test)
+
+    @property
+    def guess(self) -> float:
+        """Error in percent, on the training images, of always naming their most frequent class."""
+        counts = torch.bincount(torch.cat([self.weights.labels, self.fitness.labels]))
+        return 100.0 * (1.0 - counts.max().item() / counts.sum().item())
+
     def open_test(self, reason: str) -> Part:
         """The test part; each opening is written down, so that a search can be shown never to have read it."""
         self.test_openings.append(reason)

@@ -690,7 +690,7 @@ class Experiment:
         result = {
             **common(self.settings, self.space.name, device, self.generation, self.spent, seconds),
             "split": self.data.digest,
-            "images": {"weights": len(self.data.weights), "fitness": len(self.data.fitness)},
+            "images": {"weights": len(self.data.weights), "fitness": len(self.data.fitness), "test": self.data.tests},
             "search_gpu_days": self._search_seconds(of_devices) / 86400,
             "retrain_gpu_days": of_devices["retrain"] / 86400,
             "gpu_days": {phase: of_devices[phase] / 86400 for phase in ("warmup", "finetune", "measure", "retrain")},
@@ -715,6 +715,12 @@ class Experiment:
         }
         self.run.write_json("result.json", result)
         self.logs.end(result)
+        guess = self.data.guess
+        if best["test_error"] is not None and best["test_error"] > guess - 100 / self.data.tests:
+            self.reporter.line(
+                f"the best network errs as often as naming the most frequent class would (about {guess:.1f} %): "
+                "train for longer (supernet.epochs, retrain.epochs), or with more images"
+            )
         self.reporter.line(f"done in {duration(seconds['total'])}")
         return result
 

@@ -102,6 +102,7 @@ def _figures(run: Run) -> list[tuple[str, str]]:
         ("parameters", run.figure("best", "params"), "{:,.0f}"),
         ("multiply-adds", run.figure("best", "flops"), "{:,.0f}"),
         ("training images", images, "{:,.0f}"),
+        ("test images", run.figure("images", "test"), "{:,.0f}"),
     ]
     told = [(key, form.format(value)) for key, value, form in figures if math.isfinite(value)]
     words = {"seed": str(run.seed), "device": run.device, "unfair": ", ".join(run.unfair)}

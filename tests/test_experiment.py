@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from faulty_runs import Told
 from safetensors.torch import load_file
 from tests_support import compared, rows, tiny_settings
 
@@ -22,6 +23,7 @@ from evonas.experiment import Experiment, resume, start
 from evonas.networks import build_subnet
 from evonas.plan import check
 from evonas.progress import Silent
+from evonas.retrain import ScratchTraining
 from evonas.run import RunFolder
 from evonas.search.fitness import pareto_mask
 from evonas.spaces import build_space
@@ -395,3 +397,14 @@ def test_a_limit_that_nothing_keeps_is_refused_before_anything_is_trained(tiny: 
         ):
             start(tiny(f"search.algorithm={algorithm}", "problem.limits.params=10"), tmp_path / "run", Silent())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("error", "told"), [(90.0, True), (89.8, True), (80.0, False)])
+def test_a_network_that_is_no_better_than_a_guess_is_told(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float, told: bool
+) -> None:
+    monkeypatch.setattr(ScratchTraining, "error", lambda self, part: error)
+    said = Told()
+    result = start(tiny("retrain.references=0"), tmp_path / "run", said)
+    assert any("most frequent class would (about 89." in line for line in said.lines) == told
+    assert result["images"]["test"] == 360, "a fifth of 1,797"
