@@ -86,7 +86,10 @@ def _list_split(split: Path, classes: Sequence[str]) -> tuple[list[Path], np.nda
         folder = split / name
         found = sorted(entry for entry in folder.iterdir() if _is_image(entry))
         if not found:
-            raise DataError(f"class {name!r} has no images in {folder}; every class needs some in each split")
+            raise DataError(
+                f"class {name!r} has no images in {folder}; every class needs some in each split, directly in its folder "
+                f"({' '.join(sorted(SUFFIXES))})"
+            )
         files += found
         labels += [label] * len(found)
     return files, np.array(labels)
