@@ -87,8 +87,8 @@ def _list_split(split: Path, classes: Sequence[str]) -> tuple[list[Path], np.nda
         found = sorted(entry for entry in folder.iterdir() if _is_image(entry))
         if not found:
             raise DataError(
-                f"class {name!r} has no images in {folder}; every class needs some in each split, directly in its folder "
-                f"({' '.join(sorted(SUFFIXES))})"
+                f"class {name!r} has no images in {folder}; every class needs some in each split, directly in "
+                f"its folder ({' '.join(sorted(SUFFIXES))})"
             )
         files += found
         labels += [label] * len(found)

@@ -124,7 +124,8 @@ def _front(front: dict[str, Any] | None) -> list[Text]:
         return []
     middle = front["knee"]
     lines = [
-        f"front of {front['size']} networks, hypervolume {front['hypervolume']:.3f}; knee {middle['genotype']}, as the search measured it: "
+        f"front of {front['size']} networks, hypervolume {front['hypervolume']:.3f}; "
+        f"knee {middle['genotype']}, as the search measured it: "
         + ", ".join(f"{name} {value:,.6g}" for name, value in middle["objectives"].items())
     ]
     if front.get("hypervolume_ratio") is not None:
