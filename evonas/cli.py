@@ -307,7 +307,7 @@ def correlate_command(
         from evonas.experiment import score_states
 
         changes = {"table": against.table.name, "genotypes": genotypes or settings.audit.genotypes}
-        score_states(run, settings.audit.model_copy(update=changes), reporter(quiet))
+        score_states(run, settings.audit.model_copy(update=changes), reporter(quiet), against.of)
     _print_correlation(run, reports.correlate(run, against, beside))
 
 

@@ -7,7 +7,7 @@ from wherever an earlier process was killed, to the same end.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -160,8 +160,16 @@ def resume(
         return experiment.execute(folder, share)
 
 
-def score_states(path: Path, audit: AuditSettings, reporter: Reporter) -> None:
-    """Write RUN/audit.csv of a finished run: the audited networks on every supernet state that it kept."""
+def score_states(
+    path: Path,
+    audit: AuditSettings,
+    reporter: Reporter,
+    known: Callable[[Sequence[Genotype]], object] = lambda genotypes: None,
+) -> None:
+    """Write RUN/audit.csv of a finished run: the audited networks on every supernet state that it kept.
+
+    known: is given the networks before anything is scored or written, and raises where their truth is not known.
+    """
     with RunFolder.open(path) as folder:
         settings = check(folder.settings().model_dump(mode="json"))
         if settings.table.file is not None:
@@ -174,10 +182,7 @@ def score_states(path: Path, audit: AuditSettings, reporter: Reporter) -> None:
             raise RunError(f"{path} holds no supernet states; let its warm-up end first (`evonas resume {path}`)")
         experiment = Experiment(settings, reporter, Stopwatch(), warmed_up=path)
         assert experiment.audit is not None
-        if audit.table is not None:  # told before anything is written
-            read(as_truth(audit.table, settings.table), experiment.space).find(
-                experiment.audit.genotypes, experiment.space
-            )
+        known(experiment.audit.genotypes)
         rows: list[Row] = []
         with reporter.task("states", len(files)) as task:
             for state, file in files.items():

@@ -2,14 +2,15 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from tests_support import compared, rows
 
+from evonas.cli import main
 from evonas.config import AuditSettings, Settings
-from evonas.errors import RunError
+from evonas.errors import RunError, TableError
 from evonas.experiment import resume, score_states, start
 from evonas.progress import Silent
 from evonas.run import RunFolder
@@ -138,3 +139,25 @@ def test_the_states_of_a_finished_run_can_be_scored_afterwards(warmed: Path, tmp
     assert [row["state"] for row in audit] == ["0"] * 5 + ["2"] * 5
     losses = {state: [row["loss"] for row in audit if row["state"] == state] for state in "02"}
     assert losses["0"] != losses["2"]
+
+
+def test_a_truth_that_lacks_a_network_is_told_before_anything_is_scored_or_written(
+    warmed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(warmed, copy)
+    (tmp_path / "t.csv").write_text("arch,acc\n000,50.0\n")
+    columns = ["--set", "table.genotype=arch", "--set", "table.fitness=acc"]
+    of_another = ["--table", "nb-macro"], "is of the space nb-macro"
+    for arguments, words in (of_another, (["--table", str(tmp_path / "t.csv"), *columns], "has no row for")):
+        with pytest.raises(SystemExit) as caught:
+            main(["correlate", str(copy), *arguments])
+        assert caught.value.code == 2 and words in capsys.readouterr().err
+
+    def unknown(genotypes: Sequence[tuple[int, ...]]) -> None:
+        assert len(genotypes) == 5
+        raise TableError("no row")
+
+    with pytest.raises(TableError, match="no row"):
+        score_states(copy, AuditSettings(table="t.csv", genotypes=5), Silent(), unknown)  # type: ignore[call-arg]
+    assert not (copy / "audit.csv").exists()
