@@ -47,7 +47,7 @@ from evonas.laws import require_fitting
 from evonas.logs import Noted, opened, require_packages
 from evonas.networks import Supernet, build_supernet, initialised
 from evonas.objectives import build_objectives
-from evonas.plan import algorithm, check, complete, one_objective_of_several, side_by_side, trainings, unfair
+from evonas.plan import absolute, algorithm, check, complete, one_objective_of_several, side_by_side, trainings, unfair
 from evonas.progress import Reporter, duration
 from evonas.result import common, front_result, named
 from evonas.run import RunFolder, read_result, require_free, state_files, trusted
@@ -78,13 +78,11 @@ def effective(settings: Settings) -> Settings:
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise DeviceError("device is cuda, and torch sees no CUDA device here; use --device cpu or --device auto")
     device = "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
-    folder = settings.dataset.dir
     table = settings.audit.table
     if table is not None and Path(table).is_file():
         table = str(Path(table).absolute())
-    source = settings.supernet.source
-    supernet = {"source": None if source is None else str(Path(source).expanduser().absolute())}
-    dataset = {"dir": None if folder is None else str(Path(folder).expanduser().absolute())}
+    supernet = {"source": absolute(settings.supernet.source)}
+    dataset = {"dir": absolute(settings.dataset.dir)}
     threads = settings.threads or torch.get_num_threads()
     completed = complete(settings).model_copy(update={"device": device})
     return completed.model_copy(

@@ -18,10 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from evonas.arithmetic import Arithmetic
+from evonas.arithmetic import AnyModule, Arithmetic
 from evonas.errors import ConfigError
 from evonas.networks import build_subnet, build_supernet, initialised, parts
-from evonas.networks.base import Part
 from evonas.spaces.base import Genotype, Space
 
 WARM_UP = 5
@@ -58,10 +57,7 @@ class Latency:
         self._only = only
         self._shape, self._classes = image_shape, classes
         self._arithmetic, self._batch = arithmetic, batch
-        with initialised(0):
-            supernet = build_supernet(space, image_shape[0], classes)
-        self._prepare(supernet)
-        self._supernet = supernet
+        self._supernet = self._made(partial(build_supernet, space, image_shape[0], classes))
         self._shapes: dict[str, tuple[int, ...]] = {}  # output of a part by key
         self._met: set[str] = set()
 
@@ -88,13 +84,8 @@ class Latency:
             nothing_new = nothing_new + 1 if len(self._met) == before else 0
 
     def _measured(self, genotype: Genotype) -> float:
-        def network() -> nn.Module:
-            with initialised(0):
-                subnet = build_subnet(self.space, genotype, self._shape[0], self._classes)
-            self._prepare(subnet)
-            return subnet
-
-        return self._time("network " + "-".join(map(str, genotype)), network, self._shape)
+        build = partial(build_subnet, self.space, genotype, self._shape[0], self._classes)
+        return self._time("network " + "-".join(map(str, genotype)), partial(self._made, build), self._shape)
 
     def _added_up(self, genotype: Genotype) -> float:
         return self._along_chain(genotype) if self._supernet.additive else self._by_parts(genotype)
@@ -110,14 +101,8 @@ class Latency:
         return total
 
     def _by_parts(self, genotype: Genotype) -> float:
-        def built(part: Part) -> nn.Module:
-            with initialised(0):
-                module = part.build()
-            self._prepare(module)
-            return module
-
         return sum(
-            self._time(part.key, partial(built, part), part.shape)
+            self._time(part.key, partial(self._made, part.build), part.shape)
             for part in parts(self.space, genotype, self._shape, self._classes)
         )
 
@@ -158,8 +143,11 @@ class Latency:
             output: torch.Tensor = module(images)
         return output
 
-    def _prepare(self, module: nn.Module) -> None:
-        self._arithmetic.placed(module).eval()
+    def _made(self, build: Callable[[], AnyModule]) -> AnyModule:
+        """A module with random weights, laid out, in evaluation mode."""
+        with initialised(0):
+            module = build()
+        return self._arithmetic.placed(module).eval()
 
 
 def _made_already(module: nn.Module) -> nn.Module:

@@ -77,8 +77,6 @@ def complete(settings: Settings) -> Settings:
     if len(objectives) < len(kind.default_objectives):  # a settings file may have been made for one objective
         objectives = (*objectives, *(name for name in kind.default_objectives[1:] if name not in objectives))
     search = settings.search.completed(settings.table.file is not None, budget=not kind.follows_supernet)
-    init = None if search.init is None else str(Path(search.init).expanduser().absolute())
-    times = settings.problem.latency_file
     recipe = {
         key: value if settings.space.regularised else 0.0
         for key, value in DARTS_RECIPE.items()
@@ -86,11 +84,11 @@ def complete(settings: Settings) -> Settings:
     }
     changes: dict[str, Any] = {
         "retrain": settings.retrain.model_copy(update=recipe),
-        "search": search.model_copy(update={"init": init}),
+        "search": search.model_copy(update={"init": absolute(search.init)}),
         "problem": settings.problem.model_copy(
             update={
                 "objectives": objectives,
-                "latency_file": None if times is None else str(Path(times).expanduser().absolute()),
+                "latency_file": absolute(settings.problem.latency_file),
                 "own": {
                     name: own.model_copy(update=_settled("name", own.name, own.sha256))
                     for name, own in settings.problem.own.items()
@@ -104,6 +102,11 @@ def complete(settings: Settings) -> Settings:
     if not kind.follows_supernet:
         changes["finetune"] = settings.finetune.model_copy(update={"enabled": False})
     return settings.model_copy(update=changes)
+
+
+def absolute(path: str | None) -> str | None:
+    """A place as it is recorded, so that a run can go on from any folder; None where there is none."""
+    return None if path is None else str(Path(path).expanduser().absolute())
 
 
 def _settled(key: str, name: str, sha256: str | None) -> dict[str, str | None]:

@@ -90,12 +90,13 @@ def side_by_side(batch_size: int, genes: tuple[int, int]) -> None:
     report(what, ratios, batch_size=batch_size, genes=genes, images=len(data.train))
 
 
-def tasks(engine: RayEngine, workers: int) -> None:
+def tasks(engine: RayEngine, workers: int) -> float:
     """Calls of next to no work in a second, sent as a population's shares are."""
     with engine.crew(partial(str, "a"), threads=1, device="cpu", calls=workers, jobs=1) as crew:
         list(crew.results(deque([Call("upper")] * workers)))
         taken = [seconds(lambda: list(crew.results(deque([Call("upper")] * TASKS)))) for _ in range(ROUNDS)]
     report("tasks a second", TASKS / np.array(taken), workers=workers)
+    return TASKS / float(np.median(taken))
 
 
 def generation(engine: RayEngine, workers: int) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from cluster import ROUNDS, tasks
 from figures import prepare, report, seconds
 
 from evonas.engines.crew import Call, Crew, encoded
@@ -29,8 +30,6 @@ from evonas.engines.measuring import SpreadMeasurer
 
 POPULATION = 64
 WORK = 6.0  # seconds, of a population in one process
-ROUNDS = 5
-TASKS = 400
 
 
 class Sleeper:
@@ -92,15 +91,6 @@ def cores() -> int:
 def crew_of(engine: RayEngine, workers: int) -> Crew:
     """Workers with a Sleeper each."""
     return engine.crew(Sleeper, threads=1, device="cpu", calls=workers, jobs=1)
-
-
-def tasks(engine: RayEngine, workers: int) -> float:
-    """Calls of no work in a second, sent as a population's shares are."""
-    with engine.crew(partial(str, "a"), threads=1, device="cpu", calls=workers, jobs=1) as crew:
-        list(crew.results(deque([Call("upper")] * workers)))
-        taken = [seconds(lambda: list(crew.results(deque([Call("upper")] * TASKS)))) for _ in range(ROUNDS)]
-    report("tasks a second", TASKS / np.array(taken), workers=workers)
-    return TASKS / float(np.median(taken))
 
 
 def state(crew: Crew, size: int) -> tuple[float, float]:
